@@ -1,0 +1,96 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Logger } from 'pino'
+import { parseForm, parseJson } from './body.js'
+import { type Correlation, correlationFrom, withCorrelation } from './correlation.js'
+import { httpDuration } from './metrics.js'
+import { sendProblem, toProblem } from './problem.filter.js'
+import { problems } from './problem.js'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    correlation: Correlation
+    /** Client of the request's token, for the access log; set by the authentication guard. */
+    clientId?: string
+  }
+}
+
+const API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+const DOCS_POLICY =
+  "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+
+/** Headers that every response carries (OWASP ASVS 5.0 V3.4); a route may set its own `cache-control`. */
+function secure(request: FastifyRequest, reply: FastifyReply): void {
+  reply.header('x-correlation-id', request.correlation.correlationId)
+  reply.header('x-content-type-options', 'nosniff')
+  reply.header('x-frame-options', 'DENY')
+  reply.header('referrer-policy', 'no-referrer')
+  reply.header('content-security-policy', request.url.startsWith('/docs') ? DOCS_POLICY : API_POLICY)
+  if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
+}
+
+/** Only bodies that we parse strictly are accepted; everything else is 415. */
+function acceptBodies(fastify: FastifyInstance): void {
+  fastify.removeAllContentTypeParsers()
+  const parser = (parse: (bytes: Uint8Array) => unknown) => (_: FastifyRequest, body: Buffer, done: Done) => {
+    try {
+      done(null, parse(body))
+    } catch (error) {
+      done(error as Error)
+    }
+  }
+  fastify.addContentTypeParser(
+    /^application\/(?:[\w.+-]+\+)?json(?:;|$)/,
+    { parseAs: 'buffer' },
+    parser(parseJson),
+  )
+  fastify.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'buffer' }, parser(parseForm))
+}
+type Done = (error: Error | null, body?: unknown) => void
+
+/** Installs correlation, access log, metrics, strict bodies and problem+json on a Fastify instance. */
+export function installHttp(fastify: FastifyInstance, service: string, logger: Logger): void {
+  fastify.decorateRequest('correlation')
+  fastify.addHook('onRequest', (request, _reply, done) => {
+    request.correlation = correlationFrom(request.headers)
+    withCorrelation(request.correlation, done)
+  })
+  // The body parser resumes in the socket's context: enter the request's again.
+  fastify.addHook('preValidation', (request, _reply, done) => withCorrelation(request.correlation, done))
+  fastify.addHook('onSend', async (request, reply) => secure(request, reply))
+  fastify.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'unmatched'
+    const labels = { service, method: request.method, route, status: String(reply.statusCode) }
+    httpDuration.observe(labels, reply.elapsedTime / 1000)
+    const level = route === '/health' || route === '/ready' || route === '/metrics' ? 'debug' : 'info'
+    const { method, status } = labels
+    logger[level](
+      {
+        method,
+        route,
+        status: Number(status),
+        duration_ms: Math.round(reply.elapsedTime * 10) / 10,
+        client_id: request.clientId,
+        correlation_id: request.correlation.correlationId,
+      },
+      'request',
+    )
+  })
+  acceptBodies(fastify)
+}
+
+/** Problems for what fails before a route is found: malformed URLs, unknown routes. */
+export const frameworkErrors = (error: Error, request: FastifyRequest, reply: FastifyReply): void => {
+  request.correlation ??= correlationFrom(request.headers)
+  withCorrelation(request.correlation, () => sendProblem(reply, toProblem(error)))
+}
+
+/** 404 or 405, told apart by whether another method is routed at this path (RFC 9110 15.5.6). */
+export function unroutedProblem(fastify: FastifyInstance, request: FastifyRequest) {
+  const path = request.url.split('?')[0] ?? '/'
+  const others = (['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const).filter(
+    (method) => fastify.findRoute({ method, url: path }) !== null,
+  )
+  return others.length > 0
+    ? problems.methodNotAllowed({ headers: { allow: others.join(', ') } })
+    : problems.notFound({ detail: 'There is no such resource' })
+}

@@ -1,0 +1,123 @@
+import { type DynamicModule, StandardSchemaValidationPipe, type Type } from '@nestjs/common'
+import { NestFactory } from '@nestjs/core'
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify'
+import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import type { BaseConfig } from './config.js'
+import { frameworkErrors, installHttp } from './http.js'
+import { nestLogger } from './logger.js'
+import { type Check, installOperations, type Readiness } from './operations.js'
+import { ProblemFilter } from './problem.filter.js'
+import { invalidRequest } from './validation.js'
+
+interface ServiceOptions {
+  name: 'fraud' | 'imaging' | 'compliance'
+  title: string
+  module: Type | DynamicModule
+  config: BaseConfig
+  logger: Logger
+  checks: Record<string, Check>
+  /** Largest body in bytes of routes that do not set their own; default 1 MiB. */
+  bodyLimit?: number
+  /** Called before the routes are mapped, for plugins of the HTTP server. */
+  configure?: (fastify: FastifyInstance) => Promise<void>
+}
+
+/** A service that listens. */
+export interface RunningService {
+  url: string
+  app: NestFastifyApplication
+  /** Not ready, then drained and closed; resolves when nothing is left open. */
+  stop(): Promise<void>
+}
+
+const MIB = 1024 * 1024
+
+function createAdapter({ config, bodyLimit = MIB }: ServiceOptions): FastifyAdapter {
+  return new FastifyAdapter({
+    bodyLimit,
+    logger: false,
+    // By hop count only: trusting every proxy would let any client choose its own address.
+    trustProxy: (_address, hop) => hop < config.TRUST_PROXY_HOPS,
+    requestTimeout: 120_000,
+    connectionTimeout: 150_000,
+    keepAliveTimeout: 65_000,
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: 256 },
+    frameworkErrors,
+  })
+}
+
+function describe(app: NestFastifyApplication, title: string): void {
+  const document = new DocumentBuilder()
+    .setOpenAPIVersion('3.1.0')
+    .setTitle(title)
+    .setVersion('1')
+    .setLicense('Apache-2.0', 'https://www.apache.org/licenses/LICENSE-2.0')
+    .addBearerAuth()
+    .build()
+  SwaggerModule.setup('docs', app, () => SwaggerModule.createDocument(app, document), {
+    jsonDocumentUrl: 'openapi.json',
+  })
+}
+
+/** Starts a Nest application with everything that all services share, and listens. */
+export async function startService(options: ServiceOptions): Promise<RunningService> {
+  const { name, title, config, logger, checks } = options
+  const readiness: Readiness = { accepting: true }
+  const adapter = createAdapter(options)
+  const fastify = adapter.getInstance() as unknown as FastifyInstance
+  installHttp(fastify, name, logger)
+  const app = await NestFactory.create<NestFastifyApplication>(options.module, adapter, {
+    bodyParser: false,
+    logger: nestLogger(logger),
+    abortOnError: false,
+  })
+  app.useGlobalFilters(new ProblemFilter(logger))
+  app.useGlobalPipes(new StandardSchemaValidationPipe({ exceptionFactory: invalidRequest }))
+  await options.configure?.(fastify)
+  installOperations(fastify, name, readiness, checks)
+  describe(app, title)
+  await app.listen(config.PORT, config.HOST)
+  const url = await app.getUrl()
+  logger.info({ url }, 'listening')
+  const stop = async () => {
+    readiness.accepting = false
+    await new Promise((resolve) => setTimeout(resolve, config.DRAIN_DELAY_MS))
+    await app.close()
+  }
+  return { url, app, stop }
+}
+
+const HARD_LIMIT_MS = 9_500
+
+/**
+ * Ends the process in order on SIGTERM, SIGINT or the loss of the parent process: not ready, drain, exit 0;
+ * exit 1 if that takes longer than 9.5 s.
+ */
+export function stopOnSignals(service: RunningService, logger: Logger): void {
+  let stopping = false
+  const stop = (reason: string) => {
+    if (stopping) return
+    stopping = true
+    logger.info({ reason }, 'stopping')
+    setTimeout(() => {
+      logger.error('did not stop in time')
+      process.exit(1)
+    }, HARD_LIMIT_MS).unref()
+    service.stop().then(
+      () => {
+        logger.info('stopped')
+        process.exit(0)
+      },
+      (err) => {
+        logger.error({ err }, 'stopped with an error')
+        process.exit(1)
+      },
+    )
+  }
+  process.once('SIGTERM', () => stop('SIGTERM'))
+  process.once('SIGINT', () => stop('SIGINT'))
+  process.once('disconnect', () => stop('parent process is gone'))
+}
