@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
-  resolve: { conditions: ['project-source', 'node', 'import', 'default'] },
-  ssr: { resolve: { conditions: ['project-source', 'node', 'import', 'default'] } },
+  resolve: { conditions: ['project-source', 'node'] },
+  ssr: { resolve: { conditions: ['project-source', 'node'] } },
   oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
   test: {
     include: ['{apps,libs,migrations,scripts,test}/**/*.{spec,e2e-spec}.ts'],

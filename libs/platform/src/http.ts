@@ -3,8 +3,9 @@ import type { Logger } from 'pino'
 import { parseForm, parseJson } from './body.js'
 import { type Correlation, correlationFrom, withCorrelation } from './correlation.js'
 import { httpDuration } from './metrics.js'
+import type { Readiness } from './operations.js'
 import { sendProblem, toProblem } from './problem.filter.js'
-import { problems } from './problem.js'
+import { rememberRoutes } from './routes.js'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -19,13 +20,15 @@ const DOCS_POLICY =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
 /** Headers that every response carries (OWASP ASVS 5.0 V3.4); a route may set its own `cache-control`. */
-function secure(request: FastifyRequest, reply: FastifyReply): void {
+function secure(request: FastifyRequest, reply: FastifyReply, readiness: Readiness): void {
   reply.header('x-correlation-id', request.correlation.correlationId)
   reply.header('x-content-type-options', 'nosniff')
   reply.header('x-frame-options', 'DENY')
   reply.header('referrer-policy', 'no-referrer')
   reply.header('content-security-policy', request.url.startsWith('/docs') ? DOCS_POLICY : API_POLICY)
   if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
+  // A kept-alive connection would hold the shutdown until it times out.
+  if (!readiness.accepting) reply.header('connection', 'close')
 }
 
 /** Only bodies that we parse strictly are accepted; everything else is 415. */
@@ -48,7 +51,12 @@ function acceptBodies(fastify: FastifyInstance): void {
 type Done = (error: Error | null, body?: unknown) => void
 
 /** Installs correlation, access log, metrics, strict bodies and problem+json on a Fastify instance. */
-export function installHttp(fastify: FastifyInstance, service: string, logger: Logger): void {
+export function installHttp(
+  fastify: FastifyInstance,
+  service: string,
+  logger: Logger,
+  readiness: Readiness,
+): void {
   fastify.decorateRequest('correlation')
   fastify.addHook('onRequest', (request, _reply, done) => {
     request.correlation = correlationFrom(request.headers)
@@ -56,7 +64,7 @@ export function installHttp(fastify: FastifyInstance, service: string, logger: L
   })
   // The body parser resumes in the socket's context: enter the request's again.
   fastify.addHook('preValidation', (request, _reply, done) => withCorrelation(request.correlation, done))
-  fastify.addHook('onSend', async (request, reply) => secure(request, reply))
+  fastify.addHook('onSend', async (request, reply) => secure(request, reply, readiness))
   fastify.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'unmatched'
     const labels = { service, method: request.method, route, status: String(reply.statusCode) }
@@ -76,21 +84,11 @@ export function installHttp(fastify: FastifyInstance, service: string, logger: L
     )
   })
   acceptBodies(fastify)
+  rememberRoutes(fastify)
 }
 
 /** Problems for what fails before a route is found: malformed URLs, unknown routes. */
 export const frameworkErrors = (error: Error, request: FastifyRequest, reply: FastifyReply): void => {
   request.correlation ??= correlationFrom(request.headers)
   withCorrelation(request.correlation, () => sendProblem(reply, toProblem(error)))
-}
-
-/** 404 or 405, told apart by whether another method is routed at this path (RFC 9110 15.5.6). */
-export function unroutedProblem(fastify: FastifyInstance, request: FastifyRequest) {
-  const path = request.url.split('?')[0] ?? '/'
-  const others = (['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const).filter(
-    (method) => fastify.findRoute({ method, url: path }) !== null,
-  )
-  return others.length > 0
-    ? problems.methodNotAllowed({ headers: { allow: others.join(', ') } })
-    : problems.notFound({ detail: 'There is no such resource' })
 }

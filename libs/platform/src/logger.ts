@@ -30,10 +30,11 @@ export function describeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error }
   const { code, table, constraint, routine } = error as Error & Record<string, unknown>
   const frames = error.stack?.split('\n').filter((line) => line.trimStart().startsWith('at '))
-  const fromDatabase = routine !== undefined || table !== undefined
+  // Parsers and the database quote what they read: their messages may hold a name or a card number.
+  const quotesInput = routine !== undefined || table !== undefined || error instanceof SyntaxError
   return {
     type: error.name,
-    ...(fromDatabase ? { table, constraint, routine } : { message: error.message }),
+    ...(quotesInput ? { table, constraint, routine } : { message: error.message }),
     ...(code === undefined ? {} : { code }),
     stack: frames?.join('\n'),
   }

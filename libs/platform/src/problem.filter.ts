@@ -1,9 +1,10 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common'
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { correlation } from './correlation.js'
 import { isUnavailable } from './database.js'
 import { ProblemError, problemForStatus, problems } from './problem.js'
+import { unroutedProblem } from './routes.js'
 
 const statusOf = (error: unknown): number | undefined => {
   if (error instanceof HttpException) return error.getStatus()
@@ -36,9 +37,11 @@ export class ProblemFilter implements ExceptionFilter {
   constructor(private readonly logger: Logger) {}
 
   catch(error: unknown, host: ArgumentsHost): void {
-    const problem = toProblem(error)
+    const http = host.switchToHttp()
+    const request = http.getRequest<FastifyRequest>()
+    const problem = request.is404 ? unroutedProblem(request) : toProblem(error)
     if (problem.status >= 500) this.logger.error({ err: error, problem: problem.code }, 'request failed')
-    const reply = host.switchToHttp().getResponse<FastifyReply>()
+    const reply = http.getResponse<FastifyReply>()
     if (reply.sent) return
     sendProblem(reply, problem)
   }

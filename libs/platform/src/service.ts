@@ -68,7 +68,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
   const readiness: Readiness = { accepting: true }
   const adapter = createAdapter(options)
   const fastify = adapter.getInstance() as unknown as FastifyInstance
-  installHttp(fastify, name, logger)
+  installHttp(fastify, name, logger, readiness)
   const app = await NestFactory.create<NestFastifyApplication>(options.module, adapter, {
     bodyParser: false,
     logger: nestLogger(logger),
