@@ -1,0 +1,2 @@
+export { appendAudit, appendStatement } from './append.js'
+export { AuditEntry } from './entry.js'
