@@ -1,0 +1,87 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+interface Options {
+  name: string
+  /** Compiled entry file. */
+  script: string
+  env: NodeJS.ProcessEnv
+  logFile: string
+  log: (line: string) => void
+}
+
+/** A service process that is started again when it dies unasked. */
+export interface Child {
+  pid(): number | undefined
+  /** SIGTERM, and SIGKILL after 10 s. */
+  stop(): Promise<void>
+}
+
+const STEADY_MS = 60_000
+const STOP_TIMEOUT_MS = 10_000
+
+function launch({ script, env, logFile }: Options): ChildProcess {
+  mkdirSync(dirname(logFile), { recursive: true, mode: 0o700 })
+  const output = openSync(logFile, 'a', 0o600)
+  // The channel tells the child when we die without having said so: it then ends by itself.
+  const child = spawn(process.execPath, ['--enable-source-maps', script], {
+    env,
+    stdio: ['ignore', output, output, 'ipc'],
+  })
+  closeSync(output)
+  return child
+}
+
+/** Starts a service and keeps it up: restarts after 0.5 s, doubling to 10 s while it keeps dying. */
+export function keepRunning(options: Options): Child {
+  let stopping = false
+  let delay = 500
+  let child = launch(options)
+  const watch = (current: ChildProcess) => {
+    const startedAt = Date.now()
+    current.once('exit', async (code, signal) => {
+      if (stopping) return
+      delay = Date.now() - startedAt > STEADY_MS ? 500 : Math.min(delay * 2, 10_000)
+      options.log(
+        `${options.name} ended (${signal ?? code}): starting it again in ${delay / 1000} s, see ${options.logFile}`,
+      )
+      await sleep(delay)
+      if (stopping) return
+      child = launch(options)
+      watch(child)
+    })
+  }
+  watch(child)
+  const stop = async () => {
+    stopping = true
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const exited = new Promise<void>((done) => child.once('exit', () => done()))
+    child.kill('SIGTERM')
+    const killer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS)
+    await exited
+    clearTimeout(killer)
+  }
+  return { pid: () => child.pid, stop }
+}
+
+/** Waits until `url`/ready answers 200; throws with the end of the log when it does not in time. */
+export async function untilReady(
+  name: string,
+  url: string,
+  logFile: string,
+  timeoutMs = 60_000,
+): Promise<void> {
+  const limit = Date.now() + timeoutMs
+  while (Date.now() < limit) {
+    const ok = await fetch(`${url}/ready`).then(
+      (response) => response.ok,
+      () => false,
+    )
+    if (ok) return
+    await sleep(50)
+  }
+  const tail = readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-5).join('\n')
+  throw new Error(`${name} is not ready after ${timeoutMs / 1000} s. The end of ${logFile}:\n${tail}`)
+}

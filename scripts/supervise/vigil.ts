@@ -1,0 +1,141 @@
+import { mkdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import pg from 'pg'
+import { seedClients } from '../../apps/compliance/src/identity/clients.js'
+import { migrate } from '../../migrations/run.js'
+import { freePort } from '../embedded/port.js'
+import { startEmbeddedPostgres } from '../embedded/postgres.js'
+import { type Child, keepRunning, untilReady } from './child.js'
+import { lockDataDir } from './lock.js'
+import { type Credentials, credentialsIn, type RolePasswords, rolePasswordsIn } from './secrets.js'
+
+const SERVICES = ['compliance', 'fraud', 'imaging'] as const
+export type ServiceName = (typeof SERVICES)[number]
+
+const PORTS: Record<ServiceName, number> = { compliance: 3000, fraud: 3001, imaging: 3002 }
+
+interface Options {
+  dataDir: string
+  env: NodeJS.ProcessEnv
+  log: (line: string) => void
+}
+
+/** The services, up and ready. */
+export interface Vigil {
+  urls: Record<ServiceName, string>
+  credentials: Credentials
+  /** Administrator's URL of the database: for tools, never for the services. */
+  adminUrl: string
+  pid(service: ServiceName): number | undefined
+  /** Drains the services, then stops the database; at most 10 s each. */
+  stop(): Promise<void>
+}
+
+/** The same database, logged in as a service role. */
+function urlFor(adminUrl: string, role: keyof RolePasswords, passwords: RolePasswords): string {
+  const url = new URL(adminUrl)
+  url.username = role
+  url.password = passwords[role]
+  return url.href
+}
+
+async function choosePorts({ env, log }: Options, host: string): Promise<Record<ServiceName, number>> {
+  const chosen = { ...PORTS }
+  for (const name of SERVICES) {
+    const wanted = Number(env[`${name.toUpperCase()}_PORT`] ?? PORTS[name])
+    chosen[name] = await freePort(wanted, host)
+    if (chosen[name] !== wanted && wanted !== 0)
+      log(`port ${wanted} is taken: ${name} listens on ${chosen[name]}`)
+  }
+  return chosen
+}
+
+async function prepareDatabase(
+  adminUrl: string,
+  passwords: RolePasswords,
+  credentials: Credentials,
+): Promise<void> {
+  await migrate(adminUrl, passwords)
+  const client = new pg.Client({ connectionString: adminUrl })
+  await client.connect()
+  try {
+    await seedClients(client, credentials.clients)
+  } finally {
+    await client.end()
+  }
+}
+
+async function startServices(options: Options, adminUrl: string, passwords: RolePasswords) {
+  const { dataDir, env, log } = options
+  const host = env.HOST ?? '127.0.0.1'
+  const ports = await choosePorts(options, host)
+  const url = (name: ServiceName) => `http://${host}:${ports[name]}`
+  const issuer = env.ISSUER ?? url('compliance')
+  const logFile = (name: ServiceName) => join(dataDir, 'logs', `${name}.log`)
+  const children: Child[] = SERVICES.map((name) =>
+    keepRunning({
+      name,
+      script: resolve(import.meta.dirname, `../../apps/${name}/src/main.js`),
+      logFile: logFile(name),
+      log,
+      env: {
+        ...env,
+        HOST: host,
+        PORT: String(ports[name]),
+        DATA_DIR: dataDir,
+        DATABASE_URL: urlFor(adminUrl, `vigil_${name}`, passwords),
+        ...(name === 'compliance'
+          ? { SEQUENCER_DATABASE_URL: urlFor(adminUrl, 'vigil_sequencer', passwords) }
+          : {}),
+        ISSUER: issuer,
+        JWKS_URL: `${url('compliance')}/.well-known/jwks.json`,
+      },
+    }),
+  )
+  const stop = async () => void (await Promise.all(children.map((child) => child.stop())))
+  try {
+    await Promise.all(SERVICES.map((name) => untilReady(name, url(name), logFile(name))))
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  const urls = Object.fromEntries(SERVICES.map((name) => [name, url(name)])) as Vigil['urls']
+  return { urls, stop, pid: (service: ServiceName) => children[SERVICES.indexOf(service)]?.pid() }
+}
+
+/**
+ * Starts everything on one data folder: the embedded PostgreSQL unless `DATABASE_URL` names another, the
+ * migrations, the credentials of the first start, and the three services. Throws DataDirInUseError where
+ * another Vigil holds the folder.
+ */
+export async function startVigil({ dataDir: folder, env, log }: Options): Promise<Vigil> {
+  const dataDir = resolve(folder)
+  // Others may pass through, not look: the database server is another user when we are root.
+  mkdirSync(dataDir, { recursive: true, mode: 0o711 })
+  const unlock = await lockDataDir(dataDir)
+  const undo: (() => Promise<void>)[] = [async () => unlock()]
+  const stop = async () => {
+    for (const step of undo.splice(0).reverse()) await step()
+  }
+  try {
+    let adminUrl = env.DATABASE_URL
+    if (!adminUrl) {
+      const postgres = await startEmbeddedPostgres({
+        dataDir,
+        log,
+        port: env.POSTGRES_PORT ? Number(env.POSTGRES_PORT) : undefined,
+      })
+      undo.push(() => postgres.stop())
+      adminUrl = postgres.adminUrl
+    }
+    const credentials = credentialsIn(dataDir)
+    const passwords = rolePasswordsIn(dataDir)
+    await prepareDatabase(adminUrl, passwords, credentials)
+    const services = await startServices({ dataDir, env, log }, adminUrl, passwords)
+    undo.push(services.stop)
+    return { urls: services.urls, credentials, adminUrl, pid: services.pid, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
