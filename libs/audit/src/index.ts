@@ -1,2 +1,18 @@
 export { appendAudit, appendStatement } from './append.js'
 export { AuditEntry } from './entry.js'
+export { decodeBundle, encodeBundle } from './merkle/bundle.js'
+export { type Checkpoint, checkpointText, parseCheckpoint, proofText } from './merkle/checkpoint.js'
+export { HASH_LENGTH, leafHash } from './merkle/hash.js'
+export {
+  isSignedBy,
+  type NoteSigner,
+  noteSigner,
+  parseNote,
+  parseVerificationKey,
+  signNote,
+  verificationKey,
+} from './merkle/note.js'
+export { nodesFromTiles, parseTileNumber, TILE_WIDTH, tilePath, tileRoot, tileWidth } from './merkle/tile.js'
+export { consistencyProof, inclusionProof, type NodeReader, rootOf } from './merkle/tree.js'
+export { verifyConsistency, verifyInclusion } from './merkle/verify.js'
+export { sequenceBatch, startSequencer } from './sequencer.js'

@@ -1,0 +1,19 @@
+import { type DynamicModule, Module } from '@nestjs/common'
+import { AuthModule, type TokenPolicy } from '#libs/auth'
+import { COMPLIANCE, type Compliance } from './compliance.js'
+import { TokenController } from './identity/token.controller.js'
+import { LogController } from './trail/log.controller.js'
+import { TrailController } from './trail/trail.controller.js'
+
+/** The compliance service: who may come in, and what was done. */
+@Module({})
+export class ComplianceModule {
+  static with(compliance: Compliance, tokens: TokenPolicy): DynamicModule {
+    return {
+      module: ComplianceModule,
+      imports: [AuthModule.with(tokens)],
+      controllers: [TokenController, TrailController, LogController],
+      providers: [{ provide: COMPLIANCE, useValue: compliance }],
+    }
+  }
+}

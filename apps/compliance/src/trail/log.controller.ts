@@ -1,0 +1,64 @@
+import { Controller, Get, Inject, Param, Res } from '@nestjs/common'
+import { ApiTags } from '@nestjs/swagger'
+import type { FastifyReply } from 'fastify'
+import { parseTileNumber, TILE_WIDTH } from '#libs/audit'
+import { Public, Scopes } from '#libs/auth'
+import { problems } from '#libs/platform'
+import { COMPLIANCE, type Compliance } from '../compliance.js'
+
+const IMMUTABLE = 'public, max-age=31536000, immutable'
+const missing = () => problems.notFound({ detail: 'The log has no such resource' })
+
+/** Reads `<N>` or `<N>.p/<W>`; undefined for anything else. */
+function parseTile(path: string): { n: number; width: number } | undefined {
+  const match = /^([x\d/]+?)(?:\.p\/(\d{1,3}))?$/.exec(path)
+  const n = parseTileNumber(match?.[1] ?? '')
+  const width = match?.[2] === undefined ? TILE_WIDTH : Number(match[2])
+  return n === undefined || width < 1 || width > TILE_WIDTH ? undefined : { n, width }
+}
+
+/**
+ * The log for monitors and verifiers (C2SP tlog-tiles). Checkpoints and hashes are public, because they hold
+ * nothing of an entry; the entries are not.
+ */
+@ApiTags('log')
+@Controller('log')
+export class LogController {
+  constructor(@Inject(COMPLIANCE) private readonly compliance: Compliance) {}
+
+  @Public()
+  @Get('checkpoint')
+  async checkpoint(@Res() reply: FastifyReply): Promise<void> {
+    const newest = await this.compliance.log.checkpoint()
+    if (!newest) throw missing()
+    reply.type('text/plain; charset=utf-8').header('cache-control', 'no-cache').send(newest.note)
+  }
+
+  @Public()
+  @Get('keys')
+  keys(@Res() reply: FastifyReply): void {
+    reply.type('text/plain; charset=utf-8').send(`${this.compliance.log.key}\n`)
+  }
+
+  @Scopes('audit:read')
+  @Get('tile/entries/*')
+  async entries(@Param('*') path: string, @Res() reply: FastifyReply): Promise<void> {
+    const tile = parseTile(path)
+    const bundle = tile && (await this.compliance.log.bundle(tile.n, tile.width))
+    if (!bundle) throw missing()
+    reply.type('application/octet-stream').header('cache-control', 'private, max-age=3600').send(bundle)
+  }
+
+  @Public()
+  @Get('tile/:level/*')
+  async tile(
+    @Param('level') level: string,
+    @Param('*') path: string,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const tile = /^[0-7]$/.test(level) ? parseTile(path) : undefined
+    const hashes = tile && (await this.compliance.log.tile(Number(level), tile.n, tile.width))
+    if (!hashes) throw missing()
+    reply.type('application/octet-stream').header('cache-control', IMMUTABLE).send(hashes)
+  }
+}

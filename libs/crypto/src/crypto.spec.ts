@@ -1,0 +1,186 @@
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { shared } from '../../../test/support/shared.js'
+import { blindIndex } from './blind-index.js'
+import { type FieldPlace, openField, sealField } from './field.js'
+import { decryptFile, encryptFile } from './file.js'
+import { FLOE_HEADER_LENGTH } from './floe.js'
+import { hkdfExpand } from './hkdf.js'
+import { LocalKeyring } from './keyring.js'
+import { NotAuthenticError, xaesOpen, xaesSeal } from './xaes.js'
+
+const hex = (text: string) => Buffer.from(text, 'hex')
+async function* stream(...chunks: Uint8Array[]) {
+  yield* chunks
+}
+async function collect(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = []
+  for await (const chunk of source) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}
+
+test('HKDF-Expand: RFC 5869 A.1', () => {
+  const prk = hex('077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5')
+  const okm = hkdfExpand('sha256', prk, hex('f0f1f2f3f4f5f6f7f8f9'), 42)
+  expect(okm.toString('hex')).toBe(
+    '3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865',
+  )
+})
+
+describe('XAES-256-GCM', () => {
+  const golden = shared('vectors/golden.json')
+  test.skipIf(!golden)('published vectors', () => {
+    const { vectors } = JSON.parse(readFileSync(golden!, 'utf8')).xaes256gcm
+    expect(vectors).toHaveLength(2)
+    for (const v of vectors) {
+      const [key, nonce, aad] = [hex(v.K), Buffer.from(v.N_ascii), Buffer.from(v.aad_ascii)]
+      expect(xaesSeal(key, nonce, Buffer.from(v.pt_ascii), aad).toString('hex')).toBe(v.ct)
+      expect(xaesOpen(key, nonce, hex(v.ct), aad).toString()).toBe(v.pt_ascii)
+    }
+  })
+
+  test('a shortened tag is refused', () => {
+    const [key, nonce, aad] = [Buffer.alloc(32, 1), Buffer.alloc(24, 2), Buffer.alloc(0)]
+    const sealed = xaesSeal(key, nonce, Buffer.from('text'), aad)
+    expect(() => xaesOpen(key, nonce, sealed.subarray(0, 8), aad)).toThrow(NotAuthenticError)
+  })
+})
+
+describe('a sealed field', () => {
+  const dataKey = { id: '01890a5d-ac96-774b-bcce-b302099a8057', key: Buffer.alloc(32, 7) }
+  const place: FieldPlace = { tenant: 'default', table: 'imaging.association', column: 'patient', row: 'r1' }
+
+  test('opens at its place and nowhere else', () => {
+    const sealed = sealField(dataKey, place, Buffer.from('DOE^JANE'))
+    expect(sealed.toString('latin1')).not.toContain('DOE')
+    expect(openField(dataKey, place, sealed).toString()).toBe('DOE^JANE')
+    const elsewhere: FieldPlace[] = [
+      { ...place, tenant: 'other' },
+      { ...place, table: 'imaging.image' },
+      { ...place, column: 'physician' },
+      { ...place, row: 'r2' },
+      { ...place, tenant: 'defaulti', table: 'maging.association' },
+    ]
+    for (const other of elsewhere) expect(() => openField(dataKey, other, sealed)).toThrow(NotAuthenticError)
+    const otherKey = { ...dataKey, id: '01890a5d-ac96-774b-bcce-b302099a8058' }
+    expect(() => openField(otherKey, place, sealed)).toThrow(NotAuthenticError)
+  })
+
+  test('any changed bit is noticed', () => {
+    const sealed = sealField(dataKey, place, Buffer.from('text'))
+    for (let bit = 0; bit < sealed.length * 8; bit++) {
+      const changed = Buffer.from(sealed)
+      changed[bit >> 3]! ^= 1 << (bit & 7)
+      expect(() => openField(dataKey, place, changed)).toThrow(NotAuthenticError)
+    }
+  })
+})
+
+describe('FLOE', () => {
+  const folder = shared('vectors/floe/kats')
+  const names = folder ? readdirSync(folder).filter((name) => name.endsWith('_ct.txt')) : []
+  test.skipIf(!folder)('published known answers of every implementation', async () => {
+    expect(names.length).toBe(17)
+    for (const name of names) {
+      const ciphertext = hex(readFileSync(join(folder!, name), 'utf8').trim())
+      const plaintext = hex(readFileSync(join(folder!, name.replace('_ct', '_pt')), 'utf8').trim())
+      const segmentLength = ciphertext.readUInt32BE(2)
+      const parameters = { segmentLength, rotationBits: name.includes('rotation') ? 2 : 20 }
+      const opened = decryptFile(Buffer.alloc(32), Buffer.from('This is AAD'), stream(ciphertext), parameters)
+      expect((await collect(opened)).equals(plaintext), name).toBe(true)
+    }
+  })
+
+  const key = Buffer.alloc(32, 3)
+  const aad = Buffer.from('object 1')
+  const small = { segmentLength: 64, rotationBits: 2 }
+
+  test('round trip at every length around the segment borders, however the chunks fall', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 90 }), { maxLength: 6 }), async (chunks) => {
+        const sealed = await collect(encryptFile(key, aad, stream(...chunks), small))
+        const halves = [sealed.subarray(0, 31), sealed.subarray(31, 100), sealed.subarray(100)]
+        const opened = await collect(decryptFile(key, aad, stream(...halves), small))
+        expect(opened.equals(Buffer.concat(chunks))).toBe(true)
+      }),
+    )
+  })
+
+  test('cut, extended, reordered, changed, or under another key or name: nothing of the wrong part comes out', async () => {
+    const sealed = await collect(encryptFile(key, aad, stream(Buffer.alloc(200, 9)), small))
+    const at = (n: number) => FLOE_HEADER_LENGTH + n * 64
+    const open = (bytes: Uint8Array, k = key, a = aad) => collect(decryptFile(k, a, stream(bytes), small))
+    const swapped = Buffer.concat([
+      sealed.subarray(0, at(0)),
+      sealed.subarray(at(1), at(2)),
+      sealed.subarray(at(0), at(1)),
+      sealed.subarray(at(2)),
+    ])
+    const cut = sealed.subarray(0, at(2))
+    const extended = Buffer.concat([sealed, Buffer.alloc(64)])
+    for (const wrong of [
+      swapped,
+      cut,
+      extended,
+      sealed.subarray(0, 50),
+      sealed.subarray(0, sealed.length - 1),
+    ]) {
+      await expect(open(wrong)).rejects.toThrow(NotAuthenticError)
+    }
+    await expect(open(sealed, Buffer.alloc(32, 4))).rejects.toThrow(NotAuthenticError)
+    await expect(open(sealed, key, Buffer.from('object 2'))).rejects.toThrow(NotAuthenticError)
+  })
+})
+
+describe('the local keyring', () => {
+  const path = () => join(mkdtempSync(join(tmpdir(), 'vigil-keyring-')), 'keyring.json')
+
+  test('is created for its owner alone and refuses a wider mode', () => {
+    const file = path()
+    LocalKeyring.open(file)
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+    chmodSync(file, 0o640)
+    expect(() => LocalKeyring.open(file)).toThrow(/read by others/)
+  })
+
+  test('wraps for a context, unwraps after a rotation, also in another process that had it open', async () => {
+    const file = path()
+    const ring = LocalKeyring.open(file)
+    const other = LocalKeyring.open(file)
+    const { plaintext, wrapped } = await ring.generateDataKey('patient 1')
+    expect(wrapped.includes(plaintext)).toBe(false)
+    await expect(ring.unwrap(wrapped, 'patient 2')).rejects.toThrow(NotAuthenticError)
+    expect(ring.rotate()).toBe(2)
+    const rewrapped = await ring.rewrap(wrapped, 'patient 1')
+    expect(rewrapped.readUInt32BE(1)).toBe(2)
+    for (const blob of [wrapped, rewrapped])
+      expect((await other.unwrap(blob, 'patient 1')).equals(plaintext)).toBe(true)
+    expect(other.derive('index').equals(ring.derive('index'))).toBe(true)
+    expect(ring.derive('index').equals(ring.derive('pseudonym'))).toBe(false)
+  })
+
+  test('a damaged file is named, not replaced', () => {
+    const file = path()
+    LocalKeyring.open(file)
+    const damaged = readFileSync(file, 'utf8').replace('"format": 1', '"format": 2')
+    chmodSync(file, 0o600)
+    writeFileSync(file, damaged)
+    expect(() => LocalKeyring.open(file)).toThrow(/damaged/)
+  })
+})
+
+test('blind indexes differ by column, tenant, value and key', () => {
+  const key = Buffer.alloc(32, 1)
+  const all = [
+    blindIndex(key, 'patient', 'a', '1'),
+    blindIndex(key, 'patient', 'b', '1'),
+    blindIndex(key, 'card', 'a', '1'),
+    blindIndex(key, 'patient', 'a', '2'),
+    blindIndex(Buffer.alloc(32, 2), 'patient', 'a', '1'),
+  ]
+  expect(new Set(all).size).toBe(all.length)
+  expect(blindIndex(key, 'patient', 'a', '1')).toBe(all[0])
+})
