@@ -2,6 +2,13 @@ import { Roles1764000000100 } from './1764000000100-roles.js'
 import { Audit1764000000200 } from './1764000000200-audit.js'
 import { Keys1764000000300 } from './1764000000300-keys.js'
 import { Identity1764000000400 } from './1764000000400-identity.js'
+import { Fraud1764000000500 } from './1764000000500-fraud.js'
 
 /** Every migration of the database, in order. A landed migration is never edited. */
-export const migrations = [Roles1764000000100, Audit1764000000200, Keys1764000000300, Identity1764000000400]
+export const migrations = [
+  Roles1764000000100,
+  Audit1764000000200,
+  Keys1764000000300,
+  Identity1764000000400,
+  Fraud1764000000500,
+]

@@ -22,7 +22,7 @@ const commands = {
   start: { script: 'start' },
   migrate: { script: 'migrate' },
   'fraud:import': { script: 'fraud-import' },
-  'fraud:train': { script: 'fraud-train' },
+  'fraud:export': { script: 'fraud-export' },
   'imaging:evaluate': { script: 'imaging-evaluate' },
   'audit:verify': { script: 'audit-verify' },
   simulate: { script: 'simulate/main' },

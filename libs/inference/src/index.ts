@@ -1,0 +1,2 @@
+export { ModelCard } from './card.js'
+export { Model, ModelError, type Values } from './model.js'
