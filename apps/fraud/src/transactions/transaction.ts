@@ -69,5 +69,7 @@ export function timeError({ timestamp }: Transaction, now: number): string | und
 }
 
 /** SHA-256 of the payment's canonical form (RFC 8785): equal for equal payments, however they were written. */
-export const fingerprint = (transaction: Transaction): Buffer =>
-  createHash('sha256').update(canonicalize(transaction)!).digest()
+export function fingerprint(transaction: Transaction): Buffer {
+  const amount = toMinorUnits(transaction.amount, transaction.currency)!.toString()
+  return createHash('sha256').update(canonicalize({ ...transaction, amount })!).digest()
+}

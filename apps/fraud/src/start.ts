@@ -1,0 +1,56 @@
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { z } from 'zod'
+import { Model, ModelError } from '#libs/inference'
+import { BaseConfig, createPool, type RunningService, startService } from '#libs/platform'
+import { FraudModule } from './fraud.module.js'
+import { POLICY } from './policy/policy.js'
+import { incompatibleFeatures } from './scoring/score.js'
+
+export const FraudConfig = BaseConfig.extend({
+  MODELS_DIR: z.string().default('models'),
+  FRAUD_MODEL: z
+    .string()
+    .regex(/^[a-z0-9-]+\/v\d+$/)
+    .default('fraud-gbdt/v1'),
+})
+export type FraudConfig = z.infer<typeof FraudConfig>
+
+/** A model that takes other features than we compute would score nonsense: it is refused with the difference named. */
+async function loadFraudModel(config: FraudConfig): Promise<Model> {
+  const model = await Model.load(join(config.MODELS_DIR, config.FRAUD_MODEL))
+  const difference = incompatibleFeatures(model.card.features ?? [])
+  if (difference.length > 0)
+    throw new ModelError(
+      `${config.FRAUD_MODEL} takes other features than this service computes: ${difference.join(', ')}`,
+    )
+  return model
+}
+
+/** Starts the fraud service. */
+export async function startFraud(config: FraudConfig, logger: Logger): Promise<RunningService> {
+  const model = await loadFraudModel(config)
+  const pool = createPool(config.DATABASE_URL, {
+    applicationName: 'vigil-fraud',
+    max: config.DATABASE_POOL_MAX,
+    logger,
+  })
+  const jwksUrl = config.JWKS_URL ?? `${config.ISSUER}/.well-known/jwks.json`
+  const service = await startService({
+    name: 'fraud',
+    title: 'Vigil fraud',
+    module: FraudModule.with(
+      { pool, model, policy: POLICY },
+      { issuer: config.ISSUER, audience: config.TOKEN_AUDIENCE, jwksUrl },
+    ),
+    config,
+    logger,
+    checks: { database: () => pool.query('SELECT 1') },
+  })
+  const stop = async () => {
+    await service.stop()
+    await pool.end()
+    await model.close()
+  }
+  return { ...service, stop }
+}

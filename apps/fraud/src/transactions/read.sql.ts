@@ -1,0 +1,111 @@
+import type pg from 'pg'
+import { z } from 'zod'
+import { Decision } from './answer.js'
+
+/** A payment with its decision and everything that is known of its truth. */
+export interface StoredTransaction {
+  transaction: Record<string, unknown>
+  decision: Decision | null
+  labels: { label: string; source: string; labelled_at: string }[]
+}
+
+interface Row {
+  transaction: Record<string, unknown>
+  response: string | null
+  labels: StoredTransaction['labels'] | null
+}
+
+/** One payment of the tenant, or undefined. */
+export async function findTransaction(
+  pool: pg.Pool,
+  tenant: string,
+  id: string,
+): Promise<StoredTransaction | undefined> {
+  const { rows } = await pool.query<Row>(
+    `SELECT jsonb_build_object('transaction_id', t.transaction_id, 'user_id', t.user_id, 'merchant_id', t.merchant_id,
+        'amount_minor', t.amount_minor, 'currency', t.currency, 'timestamp', t.event_ts, 'payment_method', t.payment_method,
+        'location', CASE WHEN t.latitude IS NOT NULL THEN jsonb_build_object('latitude', t.latitude, 'longitude', t.longitude) END,
+        'metadata', t.metadata, 'received_at', t.received_at) AS transaction,
+      d.response,
+      (SELECT jsonb_agg(jsonb_build_object('label', l.label, 'source', l.source, 'labelled_at', l.labelled_at) ORDER BY l.labelled_at, l.id)
+        FROM fraud.label l WHERE l.tenant = t.tenant AND l.transaction_id = t.transaction_id) AS labels
+     FROM fraud.transaction t LEFT JOIN fraud.decision d USING (tenant, transaction_id)
+     WHERE t.tenant = $1 AND t.transaction_id = $2`,
+    [tenant, id],
+  )
+  const row = rows[0]
+  return (
+    row && {
+      transaction: row.transaction,
+      decision: row.response && JSON.parse(row.response),
+      labels: row.labels ?? [],
+    }
+  )
+}
+
+const text = z.string().min(1).max(128)
+const instant = z.iso.datetime({ offset: true })
+
+export const DecisionQuery = z
+  .strictObject({
+    user_id: text.optional(),
+    merchant_id: text.optional(),
+    decision: z.enum(['approve', 'review', 'decline']).optional(),
+    from: instant.optional(),
+    to: instant.optional(),
+    cursor: z.string().max(256).optional(),
+    limit: z.coerce.number().int().min(1).max(1000).default(100),
+  })
+  .meta({ id: 'DecisionQuery' })
+
+export const DecisionPage = z
+  .strictObject({ decisions: z.array(Decision), next_cursor: z.string().nullable() })
+  .meta({ id: 'DecisionPage' })
+export type DecisionPage = z.infer<typeof DecisionPage>
+
+const Cursor = z.tuple([z.string().max(40), z.uuid()])
+
+function decode(cursor: string): [string, string] | undefined {
+  try {
+    return Cursor.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8')))
+  } catch {
+    return undefined
+  }
+}
+
+/** A page of decisions, newest first; undefined where the cursor is none of ours. */
+export async function listDecisions(
+  pool: pg.Pool,
+  tenant: string,
+  query: z.infer<typeof DecisionQuery>,
+): Promise<DecisionPage | undefined> {
+  const after = query.cursor === undefined ? null : decode(query.cursor)
+  if (after === undefined) return undefined
+  const values: unknown[] = [tenant]
+  const clauses = ['tenant = $1']
+  const add = (clause: (parameter: string) => string, value: unknown) => {
+    if (value === undefined) return
+    values.push(value)
+    clauses.push(clause(`$${values.length}`))
+  }
+  add((p) => `user_id = ${p}`, query.user_id)
+  add((p) => `merchant_id = ${p}`, query.merchant_id)
+  add((p) => `decision = ${p}`, query.decision)
+  add((p) => `decided_at >= ${p}::timestamptz`, query.from)
+  add((p) => `decided_at < ${p}::timestamptz`, query.to)
+  if (after) {
+    values.push(...after)
+    clauses.push(`(decided_at, decision_id) < ($${values.length - 1}::timestamptz, $${values.length}::uuid)`)
+  }
+  const { rows } = await pool.query<{ response: string; at: string; decision_id: string }>(
+    `SELECT response, decided_at::text AS at, decision_id FROM fraud.decision WHERE ${clauses.join(' AND ')}
+     ORDER BY decided_at DESC, decision_id DESC LIMIT ${query.limit + 1}`,
+    values,
+  )
+  const page = rows.slice(0, query.limit)
+  const last = rows.length > query.limit ? page.at(-1) : undefined
+  return {
+    decisions: page.map((row) => JSON.parse(row.response)),
+    next_cursor: last ? Buffer.from(JSON.stringify([last.at, last.decision_id])).toString('base64url') : null,
+  }
+}
