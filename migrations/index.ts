@@ -3,6 +3,7 @@ import { Audit1764000000200 } from './1764000000200-audit.js'
 import { Keys1764000000300 } from './1764000000300-keys.js'
 import { Identity1764000000400 } from './1764000000400-identity.js'
 import { Fraud1764000000500 } from './1764000000500-fraud.js'
+import { Imaging1764000000600 } from './1764000000600-imaging.js'
 
 /** Every migration of the database, in order. A landed migration is never edited. */
 export const migrations = [
@@ -11,4 +12,5 @@ export const migrations = [
   Keys1764000000300,
   Identity1764000000400,
   Fraud1764000000500,
+  Imaging1764000000600,
 ]

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { DataSource } from 'typeorm'
+import { migrateQueue } from '../libs/queue/src/migrate.js'
 import { migrations } from './index.js'
 
 /** Two services that start together must not migrate together: one advisory lock for all. */
@@ -35,6 +36,7 @@ export async function migrate(adminUrl: string, rolePasswords: Record<string, st
     } finally {
       await source.destroy()
     }
+    await migrateQueue(client, { owner: 'vigil_owner', users: ['vigil_imaging'] })
     await setPasswords(client, rolePasswords)
   } finally {
     await client.end()

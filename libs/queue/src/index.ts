@@ -1,0 +1,3 @@
+export { migrateQueue } from './migrate.js'
+export { JobChannel, type JobStanding, openQueue, type QueueSettings } from './queue.js'
+export { GiveUp, type WorkOptions } from './worker.js'
