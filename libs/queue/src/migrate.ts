@@ -11,6 +11,11 @@ interface QueueRoles {
 
 /** Brings BullMQ's own schema up to date, on an administrator's single connection. */
 export async function migrateQueue(client: Client, { owner, users }: QueueRoles): Promise<void> {
+  // BullMQ says CREATE SCHEMA IF NOT EXISTS, which needs this right even when the schema exists; a copy or a
+  // restored dump of a database comes without it.
+  await client.query(`DO $$ BEGIN
+    EXECUTE format('GRANT CREATE ON DATABASE %I TO ${client.escapeIdentifier(owner)}', current_database());
+  END $$`)
   await client.query(`SET ROLE ${client.escapeIdentifier(owner)}`)
   try {
     await runMigrations(client, QUEUE_SCHEMA)
