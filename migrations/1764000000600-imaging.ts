@@ -31,7 +31,7 @@ export class Imaging1764000000600 implements MigrationInterface {
         correlation_id uuid PRIMARY KEY,
         tenant text NOT NULL,
         client_id text NOT NULL,
-        modality text NOT NULL CHECK (modality ~ '^[A-Z]{2,10}$'),
+        modality text NOT NULL CHECK (modality ~ '^[A-Z0-9]{2,16}$'),
         -- Keyed hash of the patient's identifier within the tenant.
         patient_ref text NOT NULL,
         status text NOT NULL DEFAULT 'queued'

@@ -1,0 +1,65 @@
+import { inTransaction } from '#libs/platform'
+import { type Deidentified, deidentify, type Order, type ReportLine } from '../deidentify/deidentify.js'
+import { LIMITS } from '../deidentify/dicom/parse.js'
+import type { Imaging } from '../imaging.js'
+import type { Blob } from '../storage/blob-store.js'
+import { fence, findBlob, type ImageRow, keepDeidentified } from '../storage/images.sql.js'
+import type { DeidentificationSummary } from './result.js'
+import { PermanentFailure } from './run.js'
+
+const PROFILE = 'DICOM PS3.15 2026c Basic Application Level Confidentiality Profile'
+
+/** How often each action was taken. Pure. */
+export function summarize(
+  report: readonly ReportLine[],
+  options: Order['options'],
+  outcome: DeidentificationSummary['outcome'],
+): DeidentificationSummary {
+  const actions: Record<string, number> = {}
+  for (const { action } of report) actions[action] = (actions[action] ?? 0) + 1
+  return { profile: PROFILE, options: [...options], outcome, actions }
+}
+
+async function blobOf(imaging: Imaging, id: string, tenant: string): Promise<Blob> {
+  const blob = await findBlob(imaging.pool, id, tenant)
+  if (!blob) throw new Error('An image without its blob')
+  return blob
+}
+
+function refuseUnclean(
+  outcome: Deidentified,
+  order: Order,
+): asserts outcome is Deidentified & { kind: 'clean' } {
+  if (outcome.kind === 'clean') return
+  if (outcome.kind === 'rejected') throw new PermanentFailure('failed', `dicom_${outcome.error.code}`)
+  const summary = summarize(outcome.report, order.options, 'quarantined')
+  throw new PermanentFailure('quarantined', outcome.reason, summary)
+}
+
+/**
+ * The image without its identifiers: from the store where an earlier run left it, else made now and stored. What
+ * cannot be made clean ends the image in quarantine.
+ */
+export async function deidentifyImage(imaging: Imaging, image: ImageRow): Promise<Buffer> {
+  const { store, pool } = imaging
+  const { tenant } = image
+  if (image.deidentified) return store.readWhole(await blobOf(imaging, image.deidentified, tenant))
+  const original = await store.readWhole(await blobOf(imaging, image.original, tenant))
+  const order: Order = {
+    options: [],
+    keys: imaging.deidentificationKeys(tenant),
+    limits: { ...LIMITS, inflatedBytes: imaging.limits.imageBytes },
+  }
+  const outcome = deidentify(original, order)
+  refuseUnclean(outcome, order)
+  const blob = await store.write(tenant, 'deidentified', segments(outcome.bytes))
+  await inTransaction(pool, async (client) => {
+    await fence(client, image)
+    await keepDeidentified(client, image, blob, summarize(outcome.report, order.options, 'clean'))
+  })
+  return outcome.bytes
+}
+
+async function* segments(bytes: Buffer, size = 1024 * 1024): AsyncGenerator<Buffer> {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
+}

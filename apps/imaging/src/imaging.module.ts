@@ -1,0 +1,18 @@
+import { type DynamicModule, Module } from '@nestjs/common'
+import { AuthModule, type TokenPolicy } from '#libs/auth'
+import { IMAGING, type Imaging } from './imaging.js'
+import { IntakeController } from './intake/intake.controller.js'
+import { ResultsController } from './results/results.controller.js'
+
+/** The imaging service: images in, findings out, patients only for who may see them. */
+@Module({})
+export class ImagingModule {
+  static with(imaging: Imaging, tokens: TokenPolicy): DynamicModule {
+    return {
+      module: ImagingModule,
+      imports: [AuthModule.with(tokens)],
+      controllers: [IntakeController, ResultsController],
+      providers: [{ provide: IMAGING, useValue: imaging }],
+    }
+  }
+}

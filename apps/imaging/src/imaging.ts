@@ -1,0 +1,27 @@
+import type pg from 'pg'
+import type { Logger } from 'pino'
+import type { LocalKeyring } from '#libs/crypto'
+import type { Model } from '#libs/inference'
+import type { JobChannel } from '#libs/queue'
+import type { DeidentificationKeys } from './deidentify/values.js'
+import type { BlobStore } from './storage/blob-store.js'
+
+/** Injection token of what the controllers of this service work with. */
+export const IMAGING = Symbol('imaging')
+
+/** A model as the pipeline uses it. */
+export type AnalysisModel = Pick<Model, 'card' | 'digest' | 'run'>
+
+export interface Imaging {
+  pool: pg.Pool
+  store: BlobStore
+  queue: JobChannel
+  keyring: LocalKeyring
+  /** Key of the patients' blind index: lookups hash with it, identifiers are stored nowhere in clear. */
+  patientIndexKey: Uint8Array
+  /** Keys of a tenant's pseudonyms, replaced UIDs and moved dates. */
+  deidentificationKeys: (tenant: string) => DeidentificationKeys
+  models: readonly AnalysisModel[]
+  logger: Logger
+  limits: { imageBytes: number; attempts: number; runMs: number }
+}

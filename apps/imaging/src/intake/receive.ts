@@ -1,0 +1,78 @@
+import { appendAudit } from '#libs/audit'
+import type { Principal } from '#libs/auth'
+import { type Correlation, inTransaction } from '#libs/platform'
+import type { Imaging } from '../imaging.js'
+import { imagesTotal } from '../metrics.js'
+import { associate, patientRefOf } from '../storage/association.js'
+import type { Blob } from '../storage/blob-store.js'
+import { insertBlob, insertImage } from '../storage/images.sql.js'
+import type { Submission } from './submission.js'
+import type { Defect } from './verify.js'
+
+interface Arrival {
+  correlation: Correlation
+  caller: Principal
+  submission: Submission
+}
+
+const entryFor = (imaging: Imaging, { correlation, caller, submission }: Arrival) => ({
+  tenant: caller.tenant,
+  service: 'imaging' as const,
+  actor: { type: 'client' as const, id: caller.clientId },
+  subject: { type: 'image', id: correlation.correlationId },
+  patientRef: patientRefOf(imaging.patientIndexKey, caller.tenant, submission.patient_id),
+  correlationId: correlation.correlationId,
+})
+
+/** Takes an image in: its row, who it belongs to, the audit entry and the job commit together or not at all. */
+export async function receiveImage(imaging: Imaging, arrival: Arrival, image: Blob): Promise<void> {
+  const { correlation, caller, submission } = arrival
+  const { correlationId, traceparent } = correlation
+  const { patient_id, physician_id, modality } = submission
+  const entry = entryFor(imaging, arrival)
+  const { tenant, patientRef } = entry
+  await inTransaction(imaging.pool, async (client) => {
+    const jobId = await imaging.queue.enqueue(client, {
+      subject: correlationId,
+      ...(traceparent ? { traceparent } : {}),
+    })
+    await insertBlob(client, image)
+    await insertImage(client, {
+      ...{ correlationId, tenant, patientRef, modality, jobId },
+      clientId: caller.clientId,
+      original: image.id,
+    })
+    await associate(
+      client,
+      imaging.keyring,
+      { correlationId, tenant, patientRef },
+      { patient_id, physician_id },
+    )
+    await appendAudit(client, {
+      ...entry,
+      action: 'AI_ANALYSIS_REQUEST',
+      outcome: 'success',
+      details: { modality, bytes: image.bytes },
+    })
+  })
+  imagesTotal.inc({ status: 'queued' })
+  imaging.queue.relay()
+}
+
+/** Records that something was sent that is not a sound image; nothing of it is kept. */
+export async function recordRejection(
+  imaging: Imaging,
+  arrival: Arrival,
+  { defect, bytes }: { defect: Defect; bytes: number },
+): Promise<void> {
+  const { modality } = arrival.submission
+  await inTransaction(imaging.pool, (client) =>
+    appendAudit(client, {
+      ...entryFor(imaging, arrival),
+      action: 'IMAGE_REJECTED',
+      outcome: 'failure',
+      details: { defect, bytes, modality },
+    }),
+  )
+  imagesTotal.inc({ status: 'rejected' })
+}

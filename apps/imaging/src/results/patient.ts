@@ -1,0 +1,67 @@
+import type { PoolClient } from 'pg'
+import { z } from 'zod'
+import { appendAudit } from '#libs/audit'
+import type { Principal } from '#libs/auth'
+import { KeyDestroyedError } from '#libs/crypto'
+import { inTransaction } from '#libs/platform'
+import type { Imaging } from '../imaging.js'
+import { reidentify } from '../storage/association.js'
+import type { PurposeOfUse } from './purpose.js'
+
+/** The patient behind an image. */
+export const Patient = z
+  .strictObject({
+    correlation_id: z.uuid(),
+    patient_id: z.string(),
+    physician_id: z.string(),
+    purpose_of_use: z.string(),
+    audit_entry_id: z.uuid(),
+  })
+  .meta({ id: 'Patient' })
+export type Patient = z.infer<typeof Patient>
+
+interface Request {
+  caller: Principal
+  correlationId: string
+  purpose: PurposeOfUse
+}
+
+const open = async (client: PoolClient, imaging: Imaging, { caller, correlationId }: Request) => {
+  try {
+    return await reidentify(client, imaging.keyring, caller.tenant, correlationId)
+  } catch (error) {
+    if (error instanceof KeyDestroyedError) return undefined
+    throw error
+  }
+}
+
+/**
+ * Reveals who an image is of. The entry that says who asked and why is committed before this resolves; when it cannot
+ * be written this rejects and nothing is revealed. Undefined, with an entry of its own, where there is no such image
+ * or its patient was erased.
+ */
+export async function revealPatient(imaging: Imaging, request: Request): Promise<Patient | undefined> {
+  const { caller, correlationId, purpose } = request
+  return inTransaction(imaging.pool, async (client) => {
+    const found = await open(client, imaging, request)
+    const entryId = await appendAudit(client, {
+      tenant: caller.tenant,
+      service: 'imaging',
+      actor: { type: 'client', id: caller.clientId },
+      action: 'PHI_ACCESS',
+      outcome: found ? 'success' : 'denied',
+      subject: { type: 'image', id: correlationId },
+      ...(found ? { patientRef: found.patientRef } : {}),
+      correlationId,
+      purposeOfUse: purpose,
+    })
+    return (
+      found && {
+        correlation_id: correlationId,
+        ...found.identity,
+        purpose_of_use: purpose,
+        audit_entry_id: entryId,
+      }
+    )
+  })
+}

@@ -1,0 +1,124 @@
+import { join } from 'node:path'
+import multipart from '@fastify/multipart'
+import type { Logger } from 'pino'
+import { z } from 'zod'
+import { LocalKeyring } from '#libs/crypto'
+import { Model } from '#libs/inference'
+import { BaseConfig, createPool, type RunningService, startService } from '#libs/platform'
+import { openQueue } from '#libs/queue'
+import { analyseImage } from './analysis/pipeline.js'
+import { startSweeping } from './analysis/sweep.js'
+import type { AnalysisModel, Imaging } from './imaging.js'
+import { ImagingModule } from './imaging.module.js'
+import { BlobStore } from './storage/blob-store.js'
+
+const count = (low: number, high: number) => z.coerce.number().int().min(low).max(high)
+
+export const ImagingConfig = BaseConfig.extend({
+  /** Jobs move to Redis where this is set; PostgreSQL otherwise. */
+  REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
+  MAX_IMAGE_BYTES: count(1_024, 2 ** 31 - 1).default(512 * 1024 * 1024),
+  MODELS_DIR: z.string().default('models'),
+  IMAGING_MODEL: z
+    .string()
+    .regex(/^[a-z0-9-]+\/v\d+$/)
+    .default('chest-xray-pneumonia/v1'),
+  /** Images analysed at once; each may be in memory whole, up to three times. 0 takes images in and analyses none. */
+  PIPELINE_CONCURRENCY: count(0, 64).default(1),
+  PIPELINE_ATTEMPTS: count(1, 20).default(4),
+  PIPELINE_BACKOFF_MS: count(1, 600_000).default(1_000),
+  PIPELINE_TIMEOUT_MS: count(1_000, 3_600_000).default(120_000),
+  /** A worker that was not heard of for this long has lost its job. */
+  QUEUE_LOCK_MS: count(500, 600_000).default(30_000),
+  SWEEP_INTERVAL_MS: count(100, 3_600_000).default(15_000),
+  /** An image on which nothing happened for this long is looked after. */
+  STALLED_AFTER_S: count(1, 86_400).default(300),
+  BLOB_GARBAGE_AFTER_MS: count(1_000, 604_800_000).default(1_800_000),
+})
+export type ImagingConfig = z.infer<typeof ImagingConfig>
+
+const QUEUE = 'imaging'
+
+/** What a test may bring instead of what the configuration names. */
+export interface Replacements {
+  models?: readonly AnalysisModel[]
+}
+
+async function open(
+  config: ImagingConfig,
+  logger: Logger,
+  models: readonly AnalysisModel[],
+): Promise<Imaging> {
+  const pool = createPool(config.DATABASE_URL, {
+    applicationName: 'vigil-imaging',
+    max: config.DATABASE_POOL_MAX,
+    logger,
+  })
+  const keyring = LocalKeyring.open(join(config.DATA_DIR, 'secrets', 'keyring.json'))
+  const queue = openQueue({
+    name: QUEUE,
+    databaseUrl: config.DATABASE_URL,
+    ...(config.REDIS_URL ? { redisUrl: config.REDIS_URL } : {}),
+    outbox: { pool, table: 'imaging.outbox' },
+    attempts: config.PIPELINE_ATTEMPTS,
+    backoffMs: config.PIPELINE_BACKOFF_MS,
+    lockMs: config.QUEUE_LOCK_MS,
+    logger,
+  })
+  const derive = (purpose: string, tenant: string) => keyring.derive(`deidentify ${purpose} ${tenant}`)
+  return {
+    ...{ pool, queue, keyring, models, logger },
+    store: await BlobStore.open(join(config.DATA_DIR, 'blobs'), keyring),
+    patientIndexKey: keyring.derive('blind index'),
+    deidentificationKeys: (tenant) => ({
+      uid: derive('uid', tenant),
+      patient: derive('patient', tenant),
+      date: derive('date', tenant),
+    }),
+    limits: {
+      imageBytes: config.MAX_IMAGE_BYTES,
+      attempts: config.PIPELINE_ATTEMPTS,
+      runMs: config.PIPELINE_TIMEOUT_MS,
+    },
+  }
+}
+
+/** Starts the imaging service: the HTTP door, the pipeline's worker and the sweeper. */
+export async function startImaging(
+  config: ImagingConfig,
+  logger: Logger,
+  replacements: Replacements = {},
+): Promise<RunningService> {
+  const own = replacements.models
+    ? undefined
+    : await Model.load(join(config.MODELS_DIR, config.IMAGING_MODEL))
+  const imaging = await open(config, logger, replacements.models ?? [own!])
+  const { pool, queue } = imaging
+  const jwksUrl = config.JWKS_URL ?? `${config.ISSUER}/.well-known/jwks.json`
+  const service = await startService({
+    name: 'imaging',
+    title: 'Vigil imaging',
+    module: ImagingModule.with(imaging, { issuer: config.ISSUER, audience: config.TOKEN_AUDIENCE, jwksUrl }),
+    config,
+    logger,
+    checks: { database: () => pool.query('SELECT 1'), queue: () => queue.depth() },
+    configure: async (fastify) => void (await fastify.register(multipart, { throwFileSizeLimit: false })),
+  })
+  if (config.PIPELINE_CONCURRENCY > 0) {
+    const run = (subject: string) => analyseImage(imaging, subject)
+    queue.work({ concurrency: config.PIPELINE_CONCURRENCY, run })
+  }
+  const sweeper = startSweeping(imaging, {
+    intervalMs: config.SWEEP_INTERVAL_MS,
+    stalledSeconds: config.STALLED_AFTER_S,
+    garbageMs: config.BLOB_GARBAGE_AFTER_MS,
+  })
+  const stop = async () => {
+    await service.stop()
+    await sweeper.stop()
+    await queue.close()
+    await pool.end()
+    await own?.close()
+  }
+  return { ...service, stop }
+}
