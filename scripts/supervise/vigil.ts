@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import pg from 'pg'
 import { seedClients } from '../../apps/compliance/src/identity/clients.js'
@@ -131,6 +131,9 @@ export async function startVigil({ dataDir: folder, env, log }: Options): Promis
     const credentials = credentialsIn(dataDir)
     const passwords = rolePasswordsIn(dataDir)
     await prepareDatabase(adminUrl, passwords, credentials)
+    // For `npm run fraud:import`: the service's own role, no more.
+    const importUrl = urlFor(adminUrl, 'vigil_fraud', passwords)
+    writeFileSync(join(dataDir, 'secrets', 'fraud-database-url'), importUrl, { mode: 0o600 })
     const services = await startServices({ dataDir, env, log }, adminUrl, passwords)
     undo.push(services.stop)
     return { urls: services.urls, credentials, adminUrl, pid: services.pid, stop }
