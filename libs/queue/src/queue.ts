@@ -2,6 +2,7 @@ import type { ClientBase, Pool } from 'pg'
 import type { Logger } from 'pino'
 import { type Backend, type JobData, type JobQueue, postgresBackend, redisBackend } from './backend.js'
 import { Outbox, type WaitingJob } from './outbox.js'
+import { CLOSE_MS, within } from './within.js'
 import { type RunningWorker, startWorker, type WorkOptions } from './worker.js'
 
 export interface QueueSettings {
@@ -36,6 +37,7 @@ export class JobChannel {
   private readonly workers: RunningWorker[] = []
   private relaying: Promise<unknown> = Promise.resolve()
   private closing?: Promise<void>
+  private failing = false
 
   constructor(private readonly settings: QueueSettings) {
     const { name, databaseUrl, redisUrl, outbox, logger } = settings
@@ -74,8 +76,11 @@ export class JobChannel {
     try {
       while (!this.closing && (await this.outbox.relay(deliver)) > 0);
     } catch (err) {
-      logger.warn({ err }, 'jobs wait in the outbox: trying again')
+      if (!this.failing) logger.warn({ err }, 'jobs wait in the outbox: trying again')
+      this.failing = true
+      return
     }
+    this.failing = false
   }
 
   /** Starts running jobs in this process. */
@@ -117,9 +122,10 @@ export class JobChannel {
   private async shut(graceMs: number): Promise<void> {
     clearInterval(this.timer)
     await Promise.all(this.workers.map((worker) => worker.stop(graceMs)))
-    await this.relaying
-    await this.queue.close()
-    await this.backend.close()
+    // A store that is away must not hold up the end of the process.
+    await within(this.relaying, graceMs)
+    await within(this.queue.close(), CLOSE_MS)
+    await within(this.backend.close(), CLOSE_MS)
   }
 }
 

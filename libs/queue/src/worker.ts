@@ -2,6 +2,7 @@ import { UnrecoverableError } from 'bullmq'
 import type { Logger } from 'pino'
 import { newId, withCorrelation } from '#libs/platform'
 import type { Backend } from './backend.js'
+import { CLOSE_MS, within } from './within.js'
 
 export interface WorkOptions {
   concurrency: number
@@ -70,10 +71,9 @@ export function startWorker(
   worker.on('error', (err) => logger.warn({ err }, 'worker trouble'))
   const stop = async (graceMs: number) => {
     await worker.pause(true)
-    const limit = new Promise((resolve) => setTimeout(resolve, graceMs).unref())
-    await Promise.race([Promise.allSettled(running), limit])
+    await within(Promise.allSettled(running), graceMs)
     // The lock of a job that still runs is let go of: another worker takes it over.
-    await worker.close(running.size > 0)
+    await within(worker.close(running.size > 0), CLOSE_MS)
   }
   return { stop }
 }
