@@ -2,6 +2,7 @@ export { appendAudit, appendStatement } from './append.js'
 export { AuditEntry } from './entry.js'
 export { decodeBundle, encodeBundle } from './merkle/bundle.js'
 export { type Checkpoint, checkpointText, parseCheckpoint, proofText } from './merkle/checkpoint.js'
+export { Frontier } from './merkle/frontier.js'
 export { HASH_LENGTH, leafHash } from './merkle/hash.js'
 export {
   isSignedBy,

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { shared } from '../../../../test/support/shared.js'
 import { decodeBundle, encodeBundle } from './bundle.js'
 import { checkpointText, parseCheckpoint, proofText } from './checkpoint.js'
+import { Frontier } from './frontier.js'
 import { EMPTY_ROOT, leafHash, nodeHash } from './hash.js'
 import { isSignedBy, noteSigner, parseNote, parseVerificationKey, signNote, verificationKey } from './note.js'
 import { nodesFromTiles, parseTileNumber, tileNumberPath, tileWidth } from './tile.js'
@@ -54,6 +55,16 @@ test('proofs of every leaf and every older size verify, and fail for anything el
     }),
     { numRuns: 60 },
   )
+})
+
+test('a frontier that grows leaf by leaf has the root of the naive tree at every size', () => {
+  const frontier = new Frontier()
+  expect(frontier.root().equals(EMPTY_ROOT)).toBe(true)
+  const leaves = leavesOf(70)
+  for (const [at, leaf] of leaves.entries()) {
+    frontier.append(leaf)
+    expect(frontier.root().equals(naiveRoot(leaves.slice(0, at + 1)))).toBe(true)
+  }
 })
 
 test('tile numbers are written and read as the specification says', () => {
