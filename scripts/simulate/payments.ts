@@ -182,7 +182,7 @@ export function* simulatePayments({
   days,
 }: SimulationOptions): Generator<Simulated> {
   const random = seededRandom(seed)
-  const world = createWorld(random, customers, merchants)
+  const world = createWorld(random, customers, merchants, String(seed))
   const campaigns: Campaigns = { compromised: new Map(), leaked: new Map() }
   let number = 0
   for (let day = 0; day < days; day++) {

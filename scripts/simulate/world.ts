@@ -50,20 +50,20 @@ const near = (random: Random, centre: Place, spread: number): Place => ({
 
 const number = (at: number) => String(at).padStart(6, '0')
 
-/** Customers and merchants with places; each customer buys from merchants of the own city, now and then elsewhere. */
-export function createWorld(random: Random, customers: number, merchants: number): World {
+/** Customers and merchants with places, their ids marked with the world's name; each customer buys from merchants of the own city, now and then elsewhere. */
+export function createWorld(random: Random, customers: number, merchants: number, name: string): World {
   const cityOf = new Map<number, number[]>()
   const shops = Array.from({ length: merchants }, (_, at): Merchant => {
     const city = at < CITIES.length ? at : random.below(CITIES.length)
     cityOf.set(city, [...(cityOf.get(city) ?? []), at])
-    return { id: `merchant-${number(at)}`, place: near(random, CITIES[city]!, 0.08) }
+    return { id: `merchant-${name}-${number(at)}`, place: near(random, CITIES[city]!, 0.08) }
   })
   const people = Array.from({ length: customers }, (_, at): Customer => {
     const city = random.below(Math.min(CITIES.length, merchants))
     const local = cityOf.get(city)!
     const meanAmount = random.uniform(5, 100)
     return {
-      id: `customer-${number(at)}`,
+      id: `customer-${name}-${number(at)}`,
       home: near(random, CITIES[city]!, 0.05),
       meanAmount,
       amountSpread: meanAmount / 2,
