@@ -62,6 +62,12 @@ const send = (body: string, headers: Record<string, string> = {}, replica = 0) =
 const post = (body: unknown, replica = 0) => send(JSON.stringify(body), {}, replica)
 const get = (path: string, token = bearer) =>
   fetch(`${services[0]!.url}${path}`, { headers: { authorization: `Bearer ${token}` } })
+const label = (body: Record<string, unknown>) =>
+  fetch(`${services[0]!.url}/api/v1/labels`, {
+    method: 'POST',
+    body: JSON.stringify({ label: 'fraud', source: 'chargeback', ...body }),
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${bearer}` },
+  })
 const count = async (table: string) =>
   Number((await admin.query(`SELECT count(*) FROM ${table}`)).rows[0].count)
 
@@ -183,6 +189,8 @@ describe('bad input is named and leaves nothing', () => {
     ['decimals where the currency has none', { amount: 10.5, currency: 'JPY' }, '/amount'],
     ['an unknown currency', { currency: 'XXQ' }, '/currency'],
     ['a future date', { timestamp: soon }, '/timestamp'],
+    ['a date without seconds', { timestamp: '2026-01-01T00:00Z' }, '/timestamp'],
+    ['an offset that no place has', { timestamp: '2026-01-01T00:00:00+20:00' }, '/timestamp'],
     ['a date before 2000', { timestamp: '1999-12-31T23:59:59Z' }, '/timestamp'],
     ['a date without zone', { timestamp: '2026-01-01T00:00:00' }, '/timestamp'],
     ['an impossible date', { timestamp: '2026-02-30T00:00:00Z' }, '/timestamp'],
@@ -234,6 +242,36 @@ describe('bad input is named and leaves nothing', () => {
       headers: { 'content-type': 'application/json', authorization: `Bearer ${bearer}` },
     })
     expect(response.status).toBe(400)
+  })
+
+  test.each([
+    ['a NUL in the path', '/api/v1/transactions/a%00b', 404],
+    ['a NUL in a filter', '/api/v1/decisions?user_id=a%00b', 400],
+    ['a limit of words', '/api/v1/decisions?limit=all', 400],
+    ['a time that is none', '/api/v1/decisions?from=yesterday', 400],
+    ['a year that PostgreSQL has not', '/api/v1/decisions?from=0000-01-01T00:00:00Z', 400],
+    ['an unknown filter', '/api/v1/decisions?card=1', 400],
+    ['a cursor that is none', '/api/v1/decisions?cursor=abc', 400],
+    [
+      'a forged cursor',
+      `/api/v1/decisions?cursor=${Buffer.from('["2026-99-99 00:00:00+00","01890a5d-ac96-774b-bcce-b302099a8057"]').toString('base64url')}`,
+      400,
+    ],
+  ])('%s', async (_case, path, status) => {
+    expect((await get(path)).status).toBe(status)
+  })
+
+  test.each([
+    ['an unknown transaction', { transaction_id: 'nowhere' }, 404],
+    ['a NUL', { transaction_id: 'a\u0000b' }, 400],
+    ['an unknown label', { label: 'odd' }, 400],
+    ['an unknown source', { source: 'rumour' }, 400],
+    ['a future time', { labelled_at: soon }, 400],
+    ['an unknown field', { note: 'x' }, 400],
+  ])('a label with %s', async (_case, changes, status) => {
+    const before = await count('fraud.label')
+    expect((await label({ transaction_id: 'tx-1', ...changes })).status).toBe(status)
+    expect(await count('fraud.label')).toBe(before)
   })
 
   test('a token without the scope, and none at all', async () => {
@@ -300,12 +338,7 @@ test('labels become risk from the time they are known', async () => {
   for (let n = 0; n < 20; n++) {
     const body = payment({ merchant_id: merchant, timestamp: new Date(Date.now() - 60_000).toISOString() })
     await post(body)
-    const label = { transaction_id: body.transaction_id, label: 'fraud', source: 'chargeback' }
-    const response = await fetch(`${services[0]!.url}/api/v1/labels`, {
-      method: 'POST',
-      body: JSON.stringify(label),
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${bearer}` },
-    })
+    const response = await label({ transaction_id: body.transaction_id })
     expect(response.status).toBe(201)
   }
   const before = payment({ merchant_id: merchant, timestamp: new Date(Date.now() - 30_000).toISOString() })

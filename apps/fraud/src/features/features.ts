@@ -75,7 +75,7 @@ export function computeFeatures(transaction: Transaction, windows: Windows): Fea
     amount,
     hour_of_day: new Date(at).getUTCHours(),
     day_of_week: (new Date(at).getUTCDay() + 6) % 7,
-    payment_method_encoded: PAYMENT_METHODS.indexOf(transaction.payment_method),
+    payment_method_encoded: PAYMENT_METHODS[transaction.payment_method],
     user_avg_transaction: average,
     user_transaction_count_1h: account.count1h,
     user_transaction_count_1d: account.count1d,

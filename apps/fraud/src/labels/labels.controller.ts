@@ -5,15 +5,16 @@ import { appendAudit } from '#libs/audit'
 import { Caller, type Principal, Scopes } from '#libs/auth'
 import { correlation, inTransaction, problems } from '#libs/platform'
 import type { Desk } from '../transactions/decide.js'
+import { Identifier, Instant } from '../transactions/transaction.js'
 import { DESK } from '../transactions/transactions.controller.js'
 
 /** What turned out to be true of a payment. */
 export const Label = z
   .strictObject({
-    transaction_id: z.string().min(1).max(128),
+    transaction_id: Identifier,
     label: z.enum(['fraud', 'legitimate']),
     source: z.enum(['chargeback', 'analyst', 'customer']),
-    labelled_at: z.iso.datetime({ offset: true }).optional(),
+    labelled_at: Instant.optional(),
   })
   .meta({ id: 'Label' })
 

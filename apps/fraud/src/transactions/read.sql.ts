@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { z } from 'zod'
 import { Decision } from './answer.js'
+import { Identifier, Instant } from './transaction.js'
 
 /** A payment with its decision and everything that is known of its truth. */
 export interface StoredTransaction {
@@ -43,16 +44,13 @@ export async function findTransaction(
   )
 }
 
-const text = z.string().min(1).max(128)
-const instant = z.iso.datetime({ offset: true })
-
 export const DecisionQuery = z
   .strictObject({
-    user_id: text.optional(),
-    merchant_id: text.optional(),
+    user_id: Identifier.optional(),
+    merchant_id: Identifier.optional(),
     decision: z.enum(['approve', 'review', 'decline']).optional(),
-    from: instant.optional(),
-    to: instant.optional(),
+    from: Instant.optional(),
+    to: Instant.optional(),
     cursor: z.string().max(256).optional(),
     limit: z.coerce.number().int().min(1).max(1000).default(100),
   })
@@ -63,7 +61,12 @@ export const DecisionPage = z
   .meta({ id: 'DecisionPage' })
 export type DecisionPage = z.infer<typeof DecisionPage>
 
-const Cursor = z.tuple([z.string().max(40), z.uuid()])
+/** A time as PostgreSQL writes it, to the microsecond. */
+const Written = z
+  .string()
+  .regex(/^2\d{3}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?\+00$/)
+  .refine((text) => !Number.isNaN(Date.parse(text.replace(' ', 'T').replace('+00', 'Z'))))
+const Cursor = z.tuple([Written, z.uuid()])
 
 function decode(cursor: string): [string, string] | undefined {
   try {
@@ -98,7 +101,7 @@ export async function listDecisions(
     clauses.push(`(decided_at, decision_id) < ($${values.length - 1}::timestamptz, $${values.length}::uuid)`)
   }
   const { rows } = await pool.query<{ response: string; at: string; decision_id: string }>(
-    `SELECT response, decided_at::text AS at, decision_id FROM fraud.decision WHERE ${clauses.join(' AND ')}
+    `SELECT response, (decided_at AT TIME ZONE 'UTC')::text || '+00' AS at, decision_id FROM fraud.decision WHERE ${clauses.join(' AND ')}
      ORDER BY decided_at DESC, decision_id DESC LIMIT ${query.limit + 1}`,
     values,
   )

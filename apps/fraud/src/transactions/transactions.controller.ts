@@ -13,7 +13,7 @@ import {
   listDecisions,
   type StoredTransaction,
 } from './read.sql.js'
-import { Transaction, timeError } from './transaction.js'
+import { Identifier, Transaction, timeError } from './transaction.js'
 
 /** Injection token of what deciding needs. */
 export const DESK = Symbol('desk')
@@ -46,7 +46,10 @@ export class TransactionsController {
   @Get('transactions/:id')
   @Scopes('data:read')
   async get(@Param('id') id: string, @Caller() caller: Principal): Promise<StoredTransaction> {
-    const stored = await findTransaction(this.desk.pool, caller.tenant, id)
+    // No transaction has an id that is none: the database refuses such text with an error.
+    const stored = Identifier.safeParse(id).success
+      ? await findTransaction(this.desk.pool, caller.tenant, id)
+      : undefined
     if (!stored) throw problems.notFound({ detail: 'There is no such transaction' })
     return stored
   }
