@@ -148,6 +148,8 @@ function main() {
     return become(node, [fileURLToPath(import.meta.url), name, ...args], { ...process.env, PATH: path })
   }
   ensureDependencies()
+  // Tests start real processes from the compiled code.
+  if (name === 'test') withLock(build)
   if (command.bin)
     return become(process.execPath, [join(root, 'node_modules', command.bin), ...command.args, ...args])
   if (!command.script) return

@@ -73,9 +73,11 @@ function writeHistory(dataDir: string, history: Simulated[], now: number): strin
 /** Loads the history with the product's own tool. */
 async function importHistory(dataDir: string, file: string): Promise<void> {
   const script = resolve(import.meta.dirname, '../fraud-import.js')
+  // An administrator's DATABASE_URL is not for this: the import finds the service's own login in the data folder.
+  const { DATABASE_URL: _administrator, ...env } = process.env
   const child = spawn(process.execPath, [script, file], {
     stdio: 'inherit',
-    env: { ...process.env, DATABASE_URL: '', DATA_DIR: dataDir },
+    env: { ...env, DATA_DIR: dataDir },
   })
   const code = await new Promise((done) => child.once('exit', done))
   if (code !== 0) throw new Error(`The import of history ended with ${code}`)
