@@ -3,12 +3,14 @@ import fc from 'fast-check'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Model } from '#libs/inference'
-import { createLogger, type RunningService } from '#libs/platform'
+import { createLogger, createPool, type RunningService } from '#libs/platform'
 import { cellOf } from '../apps/fraud/src/features/cell.js'
 import { History } from '../apps/fraud/src/features/history.js'
 import { readWindows } from '../apps/fraud/src/features/windows.sql.js'
+import { POLICY } from '../apps/fraud/src/policy/policy.js'
 import { FraudConfig, startFraud } from '../apps/fraud/src/start.js'
 import type { Decision } from '../apps/fraud/src/transactions/answer.js'
+import { decideTransaction } from '../apps/fraud/src/transactions/decide.js'
 import { Transaction } from '../apps/fraud/src/transactions/transaction.js'
 import { createTestDatabase, type TestDatabase } from './support/database.js'
 import { type Issuer, startIssuer } from './support/issuer.js'
@@ -409,6 +411,72 @@ test('the windows of the database equal those of the definition: late, out of or
     { numRuns: 30 },
   )
   await client.end()
+})
+
+test('decisions are listed in pages, each once, newest first', async () => {
+  for (let n = 0; n < 5; n++) await post(payment({ user_id: 'pager', merchant_id: `shop-${n % 2}` }))
+  const page = async (cursor?: string, filter = 'user_id=pager') => {
+    const query = `${filter}&limit=2${cursor ? `&cursor=${cursor}` : ''}`
+    const response = await get(`/api/v1/decisions?${query}`)
+    return (await response.json()) as { decisions: Decision[]; next_cursor: string | null }
+  }
+  const seen: Decision[] = []
+  let cursor: string | undefined
+  do {
+    const { decisions, next_cursor } = await page(cursor)
+    seen.push(...decisions)
+    cursor = next_cursor ?? undefined
+  } while (cursor)
+  expect(new Set(seen.map((decision) => decision.decision_id)).size).toBe(5)
+  expect(seen.map((d) => d.features.user_transaction_count_30d)).toEqual([4, 3, 2, 1, 0])
+  expect((await page(undefined, 'user_id=pager&merchant_id=shop-1')).decisions).toHaveLength(2)
+  expect((await page(undefined, 'user_id=pager&decision=decline')).decisions).toHaveLength(0)
+  const later = encodeURIComponent(new Date(Date.now() + 60_000).toISOString())
+  expect((await page(undefined, `user_id=pager&from=${later}`)).decisions).toHaveLength(0)
+  expect((await page(undefined, `user_id=pager&to=${later}`)).decisions).toHaveLength(2)
+})
+
+test('when the model fails the rules decide, and the answer, the record and the log say so', async () => {
+  const model = await Model.load('models/fraud-gbdt/v1')
+  await model.close()
+  const pool = createPool(database.url('vigil_fraud'), { applicationName: 'test', max: 1 })
+  const lines: string[] = []
+  const logger = createLogger('fraud', 'info', { write: (line) => void lines.push(line) })
+  const caller = { issuer: issuer.url, subject: 'x', clientId: 'x', tenant: 'default', scopes: [] }
+  const { response } = await decideTransaction(
+    { pool, model, policy: POLICY, logger },
+    caller,
+    Transaction.parse(payment({ user_id: 'traveller', location: { latitude: -33.9, longitude: 151.2 } })),
+  )
+  await pool.end()
+  const decision = JSON.parse(response) as Decision
+  expect(decision).toMatchObject({ degraded: true, model: null, decision: 'review' })
+  expect(decision.degraded_reason).toMatch(/model/)
+  expect(decision.reasons[0]!.code).toBe('IMPOSSIBLE_TRAVEL')
+  expect(lines.join('')).toMatch(/rules decide alone/)
+  const { rows } = await admin.query(
+    `SELECT d.degraded, d.model_name, convert_from(e.body, 'UTF8')::jsonb #> '{entry,details,degraded}' AS recorded
+     FROM fraud.decision d JOIN audit.entry e ON e.id = d.audit_entry_id WHERE decision_id = $1`,
+    [decision.decision_id],
+  )
+  expect(rows).toEqual([{ degraded: true, model_name: null, recorded: true }])
+})
+
+test('without its database the service says when to try again, and is not ready', async () => {
+  const gone = new URL(database.url('vigil_fraud'))
+  gone.port = '1'
+  const config = FraudConfig.parse({ ...issuer.config, DATABASE_URL: gone.href, DRAIN_DELAY_MS: 0 })
+  const alone = await startFraud(config, createLogger('fraud', 'silent'))
+  const response = await fetch(`${alone.url}/api/v1/transactions`, {
+    method: 'POST',
+    body: JSON.stringify(payment()),
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${bearer}` },
+  })
+  expect(response.status).toBe(503)
+  expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0)
+  expect((await fetch(`${alone.url}/ready`)).status).toBe(503)
+  expect((await fetch(`${alone.url}/health`)).status).toBe(200)
+  await alone.stop()
 })
 
 test('the served model gives the scores that its training wrote down', async () => {

@@ -40,7 +40,7 @@ export async function startFraud(config: FraudConfig, logger: Logger): Promise<R
     name: 'fraud',
     title: 'Vigil fraud',
     module: FraudModule.with(
-      { pool, model, policy: POLICY },
+      { pool, model, policy: POLICY, logger },
       { issuer: config.ISSUER, audience: config.TOKEN_AUDIENCE, jwksUrl },
     ),
     config,

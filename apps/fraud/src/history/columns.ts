@@ -24,6 +24,8 @@ const HANDBOOK: Partial<Record<Field, string>> = {
   merchant_id: 'TERMINAL_ID',
   amount: 'TX_AMOUNT',
   label: 'TX_FRAUD',
+  currency: 'CURRENCY',
+  payment_method: 'PAYMENT_METHOD',
 }
 
 /** Position of each field's column in the file. */

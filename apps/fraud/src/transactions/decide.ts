@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import type { Logger } from 'pino'
 import { Counter, Histogram } from 'prom-client'
 import type { Principal } from '#libs/auth'
 import type { Model } from '#libs/inference'
@@ -31,6 +32,7 @@ export interface Desk {
   pool: pg.Pool
   model: Model
   policy: Policy
+  logger: Logger
 }
 
 /** An answer as bytes, and whether it was given before. */
@@ -58,10 +60,11 @@ function replay(stored: StoredDecision, bodySha256: Buffer): Answer {
 }
 
 /** The model's score, or why there is none: then the rules decide alone, and the answer says so. */
-async function tryScore(model: Model, features: Features): Promise<Score | { failure: string }> {
+async function tryScore({ model, logger }: Desk, features: Features): Promise<Score | { failure: string }> {
   try {
     return await timed('score', () => score(model, features))
-  } catch {
+  } catch (err) {
+    logger.error({ err, model: `${model.name}/${model.version}` }, 'the model failed: the rules decide alone')
     return { failure: 'the model could not be run' }
   }
 }
@@ -74,7 +77,7 @@ async function compose(
   features: Features,
   startedAt: number,
 ): Promise<Decision> {
-  const scored = await tryScore(desk.model, features)
+  const scored = await tryScore(desk, features)
   const failed = 'failure' in scored
   const hits = ruleHits(features)
   const probability = failed ? undefined : scored.probability
