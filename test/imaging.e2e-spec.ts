@@ -432,6 +432,7 @@ describe('the imaging service', () => {
         '/image',
       ],
       ['an image past the limit', { image: Buffer.concat([good, Buffer.alloc(MAX_BYTES)]) }, 413, '/image'],
+      ['an image far past the limit', { image: Buffer.alloc(10 * MAX_BYTES) }, 413, '/image'],
       ['an empty image', { image: Buffer.alloc(0) }, 422, '/image'],
       ['text', { image: Buffer.from(`${CANARY.name} is not DICOM `.repeat(50)) }, 422, '/image'],
       ['a JPEG', { image: Buffer.from('ffd8ffe000104a464946', 'hex') }, 422, '/image'],

@@ -143,7 +143,6 @@ const tooLarge = (maxBytes: number) =>
   problems.tooLarge({
     detail: `The image is larger than ${maxBytes} bytes`,
     errors: [{ pointer: '/image', detail: `must be at most ${maxBytes} bytes` }],
-    headers: { connection: 'close' },
   })
 
 const MALFORMED = /multipart|boundary|part terminated|malformed|FST_MP_PREMATURE_CLOSE/i
