@@ -18,7 +18,9 @@ import {
   resolveAction,
   standardVr,
 } from './profile.js'
+import { type QuarantineReason, quarantineReason } from './quarantine.js'
 import { crossOut, identifiersIn, isText, residue } from './residue.js'
+import { METHOD, statement } from './statement.js'
 import {
   type DeidentificationKeys,
   dateShiftDays,
@@ -42,12 +44,7 @@ export interface ReportLine {
   option?: Option
 }
 
-/** Why an instance cannot be passed on as clean. */
-export type QuarantineReason =
-  | 'burned_in_text_possible'
-  | 'encapsulated_document'
-  | 'identifier_left'
-  | 'directory'
+export type { QuarantineReason }
 
 export type Deidentified =
   | { kind: 'clean'; bytes: Buffer; report: ReportLine[] }
@@ -55,40 +52,12 @@ export type Deidentified =
   | { kind: 'rejected'; error: DicomError }
 
 const TAG = {
-  sopClass: 0x00080016,
   sopInstance: 0x00080018,
-  modality: 0x00080060,
-  conversion: 0x00080064,
   patientName: 0x00100010,
   patientId: 0x00100020,
-  identityRemoved: 0x00120062,
-  method: 0x00120063,
-  methodCodes: 0x00120064,
-  temporal: 0x00280303,
-  burnedIn: 0x00280301,
-  encapsulated: 0x00420011,
   trailingPadding: 0xfffcfffc,
 } as const
 
-/** Kinds of images that people and machines write text into (PS3.15 E.3.1). */
-const TEXT_LIKELY = new Set([
-  'US',
-  'SC',
-  'OT',
-  'XC',
-  'ES',
-  'GM',
-  'DOC',
-  'XA',
-  'RF',
-  'ECG',
-  'IVUS',
-  'DMS',
-  'EPS',
-  'HD',
-])
-const SECONDARY_CAPTURE = '1.2.840.10008.5.1.4.1.1.7'
-const DIRECTORY = '1.2.840.10008.1.3.10'
 const UID_OF_STANDARD = /^1\.2\.840\.10008\./
 
 interface Work {
@@ -226,49 +195,9 @@ function patientValue(work: Work, { tag }: Element): Buffer | undefined {
 const cleanElements = (work: Work, elements: Element[], encoding: Encoding, prefix: string): Buffer =>
   Buffer.concat(elements.map((element) => cleanElement(work, element, encoding, prefix)))
 
-/** Codes of CID 7050 for what was done. */
-const METHODS: Record<'basic' | Option, [string, string]> = {
-  basic: ['113100', 'Basic Application Confidentiality Profile'],
-  'retain-longitudinal-full-dates': ['113106', 'Retain Longitudinal Temporal Information Full Dates Option'],
-  'retain-longitudinal-modified-dates': [
-    '113107',
-    'Retain Longitudinal Temporal Information Modified Dates Option',
-  ],
-  'retain-device-identity': ['113109', 'Retain Device Identity Option'],
-  'retain-uids': ['113110', 'Retain UIDs Option'],
-  'retain-institution-identity': ['113112', 'Retain Institution Identity Option'],
-}
-
-/** Elements that say what was done (PS3.15 E.1.1, PS3.3 C.12.1 and C.7.1.1). */
-function statement({ options }: Order, encoding: Encoding): Map<number, Buffer> {
-  const text = (tag: number, vr: string, value: string) =>
-    encodeElement(tag, vr, paddedText(value, vr), encoding)
-  const code = ([value, meaning]: [string, string]) =>
-    encodeItem(
-      Buffer.concat([
-        text(0x00080100, 'SH', value),
-        text(0x00080102, 'SH', 'DCM'),
-        text(0x00080104, 'LO', meaning),
-      ]),
-      encoding,
-    )
-  const codes = [METHODS.basic, ...options.map((option) => METHODS[option])].map(code)
-  const temporal = options.includes('retain-longitudinal-full-dates')
-    ? 'UNMODIFIED'
-    : options.includes('retain-longitudinal-modified-dates')
-      ? 'MODIFIED'
-      : 'REMOVED'
-  return new Map([
-    [TAG.identityRemoved, text(TAG.identityRemoved, 'CS', 'YES')],
-    [TAG.method, text(TAG.method, 'LO', 'Vigil: DICOM PS3.15 2026c Basic Profile')],
-    [TAG.methodCodes, encodeElement(TAG.methodCodes, 'SQ', Buffer.concat(codes), encoding)],
-    [TAG.temporal, text(TAG.temporal, 'CS', temporal)],
-  ])
-}
-
 /** The top level: every element cleaned, the statement in its place in the order of tags. */
 function cleanDataset(work: Work, { elements, encoding }: Instance): Buffer {
-  const additions = statement(work.order, encoding)
+  const additions = statement(work.order.options, encoding)
   const cleaned = elements
     .filter((element) => !additions.has(element.tag))
     .map((element) => [element.tag, cleanElement(work, element, encoding, '')] as const)
@@ -282,21 +211,6 @@ function cleanDataset(work: Work, { elements, encoding }: Instance): Buffer {
   return Buffer.concat([...parts, ...pending.map(([, bytes]) => bytes)])
 }
 
-/** What kind of instance cannot be clean whatever is done to its header. */
-function quarantineReason(instance: Instance): QuarantineReason | undefined {
-  const text = (tag: number) => textOf(instance, tag)
-  if (instance.meta.get(0x00020002)?.toString('latin1').startsWith(DIRECTORY)) return 'directory'
-  if (instance.elements.some((element) => element.tag === TAG.encapsulated)) return 'encapsulated_document'
-  if (!instance.elements.some((element) => element.tag === 0x7fe00010)) return undefined
-  const declared = text(TAG.burnedIn)
-  if (declared === 'YES') return 'burned_in_text_possible'
-  const likely =
-    TEXT_LIKELY.has(text(TAG.modality) ?? '') ||
-    text(TAG.sopClass)?.startsWith(SECONDARY_CAPTURE) ||
-    text(TAG.conversion)
-  return likely && declared !== 'NO' ? 'burned_in_text_possible' : undefined
-}
-
 /** Crosses identifying words out of the text that stayed; what cannot be changed so is named. */
 function cleanResidue(work: Work, instance: Instance): { dataset: Buffer; left: string[] } {
   const dataset = Buffer.from(instance.dataset)
@@ -306,7 +220,7 @@ function cleanResidue(work: Work, instance: Instance): { dataset: Buffer; left: 
       element.items?.forEach((item, at) => {
         visit(item.elements, `${path}[${at}].`)
       })
-      if (element.items || element.tag === TAG.method || !isText(vrOf(element), bytesOf(dataset, element)))
+      if (element.items || element.tag === METHOD || !isText(vrOf(element), bytesOf(dataset, element)))
         continue
       const crossed = crossOut(bytesOf(dataset, element), work.identifiers)
       if (!crossed) continue
