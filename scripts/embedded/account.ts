@@ -32,6 +32,15 @@ export function serverAccount(): Account | undefined {
 /** Whether the account can enter a folder: every folder above it must let it pass. */
 export function canReach(folder: string, account: Account | undefined): boolean {
   if (!account) return true
-  const { status } = spawnSync('/bin/sh', ['-c', 'cd "$1"', 'sh', folder], { ...account, cwd: '/' })
+  const { status, error } = spawnSync('/bin/sh', ['-c', 'cd "$1"', 'sh', folder], { ...account, cwd: '/' })
+  if (error)
+    throw new Error(
+      `Running as root, and not allowed to start a program as user ${account.uid} (${error.message}): run Vigil as an ordinary user, or set DATABASE_URL`,
+    )
   return status === 0
+}
+
+/** Whether the account can start a program, with the libraries that it needs. */
+export function canRun(program: string, account: Account | undefined): boolean {
+  return !account || spawnSync(program, ['--version'], { ...account, cwd: '/', stdio: 'ignore' }).status === 0
 }

