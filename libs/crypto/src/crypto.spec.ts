@@ -1,6 +1,6 @@
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { shared } from '../../../test/support/shared.js'
@@ -22,12 +22,36 @@ async function collect(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-test('HKDF-Expand: RFC 5869 A.1', () => {
-  const prk = hex('077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5')
-  const okm = hkdfExpand('sha256', prk, hex('f0f1f2f3f4f5f6f7f8f9'), 42)
-  expect(okm.toString('hex')).toBe(
+const bytes = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, at) => from + at)
+
+test.each([
+  [
+    'A.1',
+    '077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5',
+    bytes(0xf0, 0xf9),
     '3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865',
-  )
+  ],
+  [
+    'A.2',
+    '06a6b88c5853361a06104c9ceb35b45cef760014904671014a193f40c15fc244',
+    bytes(0xb0, 0xff),
+    'b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb41c65e590e09da3275600c2f09b8367793a9aca3db71cc30c58179ec3e87c14c01d5c1f3434f1d87',
+  ],
+  [
+    'A.3',
+    '19ef24a32c717b167f33a91d6f648bdf96596776afdb6377ac434c1c293ccb04',
+    [],
+    '8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8',
+  ],
+] as const)('HKDF-Expand: RFC 5869 %s', (_name, prk, info, okm) => {
+  const made = hkdfExpand('sha256', hex(prk), Buffer.from(info), okm.length / 2)
+  expect(made.toString('hex')).toBe(okm)
+})
+
+test('HKDF-Expand gives 255 blocks and no more', () => {
+  const prk = Buffer.alloc(48, 1)
+  expect(hkdfExpand('sha384', prk, Buffer.alloc(0), 255 * 48)).toHaveLength(255 * 48)
+  expect(() => hkdfExpand('sha384', prk, Buffer.alloc(0), 255 * 48 + 1)).toThrow(RangeError)
 })
 
 describe('XAES-256-GCM', () => {
@@ -162,13 +186,47 @@ describe('the local keyring', () => {
     expect(ring.derive('index').equals(ring.derive('pseudonym'))).toBe(false)
   })
 
-  test('a damaged file is named, not replaced', () => {
+  test('a rotation counts at once in every process that has the file open', async () => {
+    const file = path()
+    const [ring, other] = [LocalKeyring.open(file), LocalKeyring.open(file)]
+    ring.rotate()
+    const { plaintext, wrapped } = await other.generateDataKey('patient 1')
+    expect(wrapped.readUInt32BE(1)).toBe(2)
+    expect(other.rotate()).toBe(3)
+    expect((await ring.unwrap(wrapped, 'patient 1')).equals(plaintext)).toBe(true)
+  })
+
+  test('two rotations at once are refused: one would lose the key of the other', () => {
+    const file = path()
+    const ring = LocalKeyring.open(file)
+    writeFileSync(`${file}.lock`, '')
+    expect(() => ring.rotate()).toThrow(/is being changed/)
+    rmSync(`${file}.lock`)
+    expect(ring.rotate()).toBe(2)
+    expect(readdirSync(dirname(file))).toEqual(['keyring.json'])
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+  })
+
+  test('no key is wrapped under a keyring that is not there any more', async () => {
+    const file = path()
+    const ring = LocalKeyring.open(file)
+    rmSync(file)
+    await expect(ring.generateDataKey('patient 1')).rejects.toThrow(/ENOENT/)
+  })
+
+  test.each([
+    ['another format', (text: string) => text.replace('"format": 1', '"format": 2')],
+    ['cut', (text: string) => text.slice(0, 90)],
+    ['a short key', (text: string) => text.replace(/"key": "..../, '"key": "')],
+  ])('a damaged file is named, not replaced, and not quoted: %s', (_case, damage) => {
     const file = path()
     LocalKeyring.open(file)
-    const damaged = readFileSync(file, 'utf8').replace('"format": 1', '"format": 2')
-    chmodSync(file, 0o600)
+    const damaged = damage(readFileSync(file, 'utf8'))
     writeFileSync(file, damaged)
-    expect(() => LocalKeyring.open(file)).toThrow(/damaged/)
+    expect(() => LocalKeyring.open(file)).toThrow(
+      new Error(`The keyring ${file} is damaged: restore it from a backup`),
+    )
+    expect(readFileSync(file, 'utf8')).toBe(damaged)
   })
 })
 

@@ -26,6 +26,19 @@ interface Row {
 const contextOf = (id: string, { tenant, purpose, subject }: KeyScope): string =>
   JSON.stringify(['data-key', id, tenant, purpose, subject])
 
+async function find(client: ClientBase, { tenant, purpose, subject }: KeyScope): Promise<Row | undefined> {
+  const { rows } = await client.query<Row>(
+    'SELECT id, wrapped FROM keys.data_key WHERE tenant = $1 AND purpose = $2 AND subject = $3',
+    [tenant, purpose, subject],
+  )
+  return rows[0]
+}
+
+async function unwrap(provider: KeyProvider, scope: KeyScope, row: Row | undefined): Promise<DataKey> {
+  if (!row?.wrapped) throw new KeyDestroyedError()
+  return { id: row.id, key: await provider.unwrap(row.wrapped, contextOf(row.id, scope)) }
+}
+
 /**
  * The data key of a scope, made on first use, in the caller's transaction. Rejects with KeyDestroyedError after
  * an erasure.
@@ -35,6 +48,8 @@ export async function dataKeyFor(
   provider: KeyProvider,
   scope: KeyScope,
 ): Promise<DataKey> {
+  const known = await find(client, scope)
+  if (known) return unwrap(provider, scope, known)
   const id = newId()
   const { plaintext, wrapped } = await provider.generateDataKey(contextOf(id, scope))
   const inserted = await client.query<Row>(
@@ -52,11 +67,19 @@ export async function existingDataKey(
   provider: KeyProvider,
   scope: KeyScope,
 ): Promise<DataKey> {
-  const { rows } = await client.query<Row>(
-    'SELECT id, wrapped FROM keys.data_key WHERE tenant = $1 AND purpose = $2 AND subject = $3',
-    [scope.tenant, scope.purpose, scope.subject],
+  return unwrap(provider, scope, await find(client, scope))
+}
+
+/**
+ * Destroys the data keys of a subject for every purpose, in the caller's transaction: what they sealed cannot be
+ * read once it commits (write-ahead log and backups hold the wrapped key until they expire). Resolves to how many
+ * there were.
+ */
+export async function destroyDataKeys(client: ClientBase, tenant: string, subject: string): Promise<number> {
+  const { rowCount } = await client.query(
+    `UPDATE keys.data_key SET wrapped = NULL, destroyed_at = now()
+     WHERE tenant = $1 AND subject = $2 AND wrapped IS NOT NULL`,
+    [tenant, subject],
   )
-  const [row] = rows
-  if (!row?.wrapped) throw new KeyDestroyedError()
-  return { id: row.id, key: await provider.unwrap(row.wrapped, contextOf(row.id, scope)) }
+  return rowCount ?? 0
 }

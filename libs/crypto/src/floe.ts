@@ -19,11 +19,13 @@ const PARAMETERS_LENGTH = 10
 export const FLOE_HEADER_LENGTH = PARAMETERS_LENGTH + IV_LENGTH + HEADER_TAG_LENGTH
 const NONCE_LENGTH = 12
 const TAG_LENGTH = 16
-const OVERHEAD = 4 + NONCE_LENGTH + TAG_LENGTH
+/** Bytes of a segment that are not plaintext. */
+export const FLOE_OVERHEAD = 4 + NONCE_LENGTH + TAG_LENGTH
 const NOT_FINAL = 0xffff_ffff
 
 /** Plaintext bytes in a segment that is not the last. */
-export const floePlaintextLength = ({ segmentLength }: FloeParameters): number => segmentLength - OVERHEAD
+export const floePlaintextLength = ({ segmentLength }: FloeParameters): number =>
+  segmentLength - FLOE_OVERHEAD
 
 function encodeParameters({ segmentLength }: FloeParameters): Buffer {
   const bytes = Buffer.alloc(PARAMETERS_LENGTH)
@@ -76,13 +78,13 @@ export class FloeKey {
     cipher.setAAD(segmentData(segment, final))
     const sealed = Buffer.concat([cipher.update(plaintext), cipher.final()])
     const length = Buffer.alloc(4)
-    length.writeUInt32BE(final ? sealed.length + OVERHEAD : NOT_FINAL)
+    length.writeUInt32BE(final ? sealed.length + FLOE_OVERHEAD : NOT_FINAL)
     return Buffer.concat([length, nonce, sealed, cipher.getAuthTag()])
   }
 
   /** Opens one segment; returns nothing before its tag is checked. Throws NotAuthenticError. */
   openSegment(segment: number, sealed: Uint8Array, final: boolean): Buffer {
-    if (sealed.length < OVERHEAD) throw new NotAuthenticError()
+    if (sealed.length < FLOE_OVERHEAD) throw new NotAuthenticError()
     const view = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.length)
     if (view.readUInt32BE(0) !== (final ? view.length : NOT_FINAL)) throw new NotAuthenticError()
     const nonce = view.subarray(4, 4 + NONCE_LENGTH)

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import {
+  type BigIntStats,
   closeSync,
+  fstatSync,
   fsyncSync,
   linkSync,
   mkdirSync,
@@ -9,7 +11,7 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { z } from 'zod'
@@ -39,11 +41,14 @@ const newFile = () => ({
 })
 
 function writeDurably(path: string, content: unknown): string {
-  const draft = `${path}.${process.pid}.draft`
-  const file = openSync(draft, 'w', 0o600)
-  writeSync(file, `${JSON.stringify(content, null, 2)}\n`)
-  fsyncSync(file)
-  closeSync(file)
+  const draft = `${path}.${randomBytes(6).toString('hex')}.draft`
+  const file = openSync(draft, 'wx', 0o600)
+  try {
+    writeFileSync(file, `${JSON.stringify(content, null, 2)}\n`)
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
   return draft
 }
 
@@ -67,19 +72,54 @@ function createFile(path: string): void {
   }
 }
 
-function readFile(path: string): z.infer<typeof KeyringFile> {
-  const { mode } = statSync(path)
-  if (mode & 0o077) throw new Error(`The keyring ${path} can be read by others: chmod 600 it`)
-  const result = KeyringFile.safeParse(JSON.parse(readFileSync(path, 'utf8')))
-  if (!result.success) throw new Error(`The keyring ${path} is damaged: restore it from a backup`)
-  return result.data
+/** Runs one change of the file at a time: of two at once, one would lose the key that it had just wrapped with. */
+function exclusively<T>(path: string, change: () => T): T {
+  const lock = `${path}.lock`
+  try {
+    closeSync(openSync(lock, 'wx', 0o600))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    throw new Error(`The keyring ${path} is being changed; if nobody is at it, remove ${lock}`)
+  }
+  try {
+    return change()
+  } finally {
+    rmSync(lock)
+  }
+}
+
+type Content = z.infer<typeof KeyringFile>
+
+/** JSON.parse quotes what it could not read in its error: key material must not get into a log that way. */
+function parseKeyring(text: string): Content | undefined {
+  try {
+    return KeyringFile.safeParse(JSON.parse(text)).data
+  } catch {
+    return undefined
+  }
+}
+
+const stampOf = ({ ino, ctimeNs }: BigIntStats): string => `${ino} ${ctimeNs}`
+
+/** Reads through one descriptor, so that the mode that is checked is that of the bytes that are read. */
+function readFile(path: string): { stamp: string; content: Content } {
+  const file = openSync(path, 'r')
+  try {
+    const stats = fstatSync(file, { bigint: true })
+    if (stats.mode & 0o077n) throw new Error(`The keyring ${path} can be read by others: chmod 600 it`)
+    const content = parseKeyring(readFileSync(file, 'utf8'))
+    if (!content) throw new Error(`The keyring ${path} is damaged: restore it from a backup`)
+    return { stamp: stampOf(stats), content }
+  } finally {
+    closeSync(file)
+  }
 }
 
 /** Key provider over a local file (mode 0600): the default where there is no key management service. */
 export class LocalKeyring implements KeyProvider {
   private constructor(
     private readonly path: string,
-    private file: z.infer<typeof KeyringFile>,
+    private file: ReturnType<typeof readFile>,
   ) {}
 
   /** Opens the keyring, creating it on first use; throws when others can read it or it is damaged. */
@@ -93,25 +133,27 @@ export class LocalKeyring implements KeyProvider {
     return new LocalKeyring(path, readFile(path))
   }
 
-  /** Adds a key-encryption key, which wraps from now on; the older ones still unwrap. */
+  /** Adds a key-encryption key, which wraps from now on, in every process; the older ones still unwrap. */
   rotate(): number {
-    const current = readFile(this.path)
-    const version = Math.max(...current.keys.map((key) => key.version)) + 1
-    const keys = [...current.keys, { version, key: randomBytes(32) }]
-    const content = {
-      format: FORMAT,
-      keys: keys.map(({ version, key }) => ({ version, key: key.toString('base64') })),
-      root: current.root.toString('base64'),
-    }
-    renameSync(writeDurably(this.path, content), this.path)
-    syncFolder(this.path)
-    this.file = readFile(this.path)
-    return version
+    return exclusively(this.path, () => {
+      const current = readFile(this.path).content
+      const version = Math.max(...current.keys.map((key) => key.version)) + 1
+      const keys = [...current.keys, { version, key: randomBytes(32) }]
+      const content = {
+        format: FORMAT,
+        keys: keys.map(({ version, key }) => ({ version, key: key.toString('base64') })),
+        root: current.root.toString('base64'),
+      }
+      renameSync(writeDurably(this.path, content), this.path)
+      syncFolder(this.path)
+      this.file = readFile(this.path)
+      return version
+    })
   }
 
   /** A 32-byte key for one lasting purpose, the same in every process and after every rotation. */
   derive(purpose: string): Buffer {
-    return hkdfExpand('sha256', this.file.root, Buffer.from(`vigil ${purpose}`), 32)
+    return hkdfExpand('sha256', this.file.content.root, Buffer.from(`vigil ${purpose}`), 32)
   }
 
   async generateDataKey(context: string): Promise<GeneratedKey> {
@@ -120,7 +162,8 @@ export class LocalKeyring implements KeyProvider {
   }
 
   async wrap(key: Uint8Array, context: string): Promise<Buffer> {
-    const { version, key: kek } = this.file.keys.at(-1)!
+    if (stampOf(statSync(this.path, { bigint: true })) !== this.file.stamp) this.file = readFile(this.path)
+    const { version, key: kek } = this.file.content.keys.at(-1)!
     const header = Buffer.alloc(HEADER_LENGTH)
     header.writeUInt8(FORMAT, 0)
     header.writeUInt32BE(version, 1)
@@ -147,7 +190,7 @@ export class LocalKeyring implements KeyProvider {
 
   /** A version that another process added since we read the file is looked up there. */
   private keyOf(version: number): Buffer {
-    const find = () => this.file.keys.find((key) => key.version === version)?.key
+    const find = () => this.file.content.keys.find((key) => key.version === version)?.key
     const known = find()
     if (known) return known
     this.file = readFile(this.path)
