@@ -98,11 +98,13 @@ test('a right token opens its door and says who came', async () => {
   const response = await knock('guarded', await token())
   expect(response.status).toBe(200)
   expect(await response.json()).toEqual({
+    type: 'client',
     issuer: issuerUrl,
     subject: 'payments',
     clientId: 'payments',
     tenant: 'default',
     scopes: ['data:read'],
+    roles: [],
   })
 })
 
@@ -187,4 +189,12 @@ test('deciding is plain arithmetic over scopes', () => {
   expect(authorize(principal, ['a', 'b'])).toEqual({ allowed: true })
   expect(authorize(principal, ['a', 'c'])).toEqual({ allowed: false, missing: ['c'] })
   expect(principalOf({ iss: 'i', sub: 's', client_id: 'c', tenant: 7 })).toBeUndefined()
+})
+
+test('who acts is the person where there is one, else the client', () => {
+  const claims = { iss: 'i', client_id: 'console', tenant: 't', scope: '' }
+  expect(principalOf({ ...claims, sub: 'console' })?.actor()).toEqual({ type: 'client', id: 'console' })
+  const person = principalOf({ ...claims, sub: 'u-1', roles: ['auditor', 7, ''] })
+  expect(person?.actor()).toEqual({ type: 'user', id: 'u-1' })
+  expect(person?.roles).toEqual(['auditor'])
 })
