@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Principal } from '#libs/auth'
 import { Model } from '#libs/inference'
 import { createLogger, createPool, type RunningService } from '#libs/platform'
 import { cellOf } from '../apps/fraud/src/features/cell.js'
@@ -442,7 +443,14 @@ test('when the model fails the rules decide, and the answer, the record and the 
   const pool = createPool(database.url('vigil_fraud'), { applicationName: 'test', max: 1 })
   const lines: string[] = []
   const logger = createLogger('fraud', 'info', { write: (line) => void lines.push(line) })
-  const caller = { issuer: issuer.url, subject: 'x', clientId: 'x', tenant: 'default', scopes: [] }
+  const caller = new Principal({
+    type: 'client',
+    issuer: issuer.url,
+    subject: 'x',
+    clientId: 'x',
+    tenant: 'default',
+    scopes: [],
+  })
   const { response } = await decideTransaction(
     { pool, model, policy: POLICY, logger },
     caller,
