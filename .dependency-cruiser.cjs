@@ -5,7 +5,7 @@ const PURE = [
   '^apps/fraud/src/transactions/(transaction|currency|answer)\\.ts$',
   '^apps/imaging/src/(deidentify|pixels)/',
   '^apps/imaging/src/analysis/preprocess\\.ts$',
-  '^libs/audit/src/merkle/',
+  '^libs/audit/src/(merkle|export|witness)/',
   '^libs/crypto/src/(hkdf|xaes|floe|field|file|blind-index)\\.ts$',
 ]
 const spec = '\\.(e2e-)?spec\\.ts$'

@@ -1,3 +1,4 @@
+import { decodeBase64 } from './base64.js'
 import { HASH_LENGTH } from './hash.js'
 
 /** A commitment to a log (C2SP tlog-checkpoint). */
@@ -14,8 +15,8 @@ export const checkpointText = ({ origin, size, root }: Checkpoint): string =>
 /** Reads the text of a checkpoint note; throws where it is malformed. */
 export function parseCheckpoint(text: string): Checkpoint {
   const [origin, size, root64] = text.split('\n')
-  const root = Buffer.from(root64 ?? '', 'base64')
-  if (!origin || !/^(0|[1-9]\d{0,15})$/.test(size ?? '') || root.length !== HASH_LENGTH)
+  const root = decodeBase64(root64 ?? '')
+  if (!origin || !/^(0|[1-9]\d{0,15})$/.test(size ?? '') || root?.length !== HASH_LENGTH)
     throw new Error('Malformed checkpoint')
   return { origin, size: Number(size), root }
 }

@@ -6,13 +6,20 @@ export class Frontier {
   size = 0
 
   append(leaf: Buffer): void {
-    let node = { height: 0, hash: leaf }
+    this.extend(0, leaf)
+  }
+
+  /** Appends a complete subtree of 2^height leaves at once; throws where none can begin at this size. */
+  extend(height: number, hash: Buffer): void {
+    if (this.size % 2 ** height !== 0)
+      throw new RangeError(`No subtree of height ${height} begins at ${this.size}`)
+    let node = { height, hash }
     for (let last = this.roots.at(-1); last?.height === node.height; last = this.roots.at(-1)) {
       this.roots.pop()
       node = { height: node.height + 1, hash: nodeHash(last.hash, node.hash) }
     }
     this.roots.push(node)
-    this.size++
+    this.size += 2 ** height
   }
 
   root(): Buffer {
