@@ -4,6 +4,7 @@ import { Keys1764000000300 } from './1764000000300-keys.js'
 import { Identity1764000000400 } from './1764000000400-identity.js'
 import { Fraud1764000000500 } from './1764000000500-fraud.js'
 import { Imaging1764000000600 } from './1764000000600-imaging.js'
+import { Approvals1764000001100 } from './1764000001100-approvals.js'
 
 /** Every migration of the database, in order. A landed migration is never edited. */
 export const migrations = [
@@ -13,4 +14,5 @@ export const migrations = [
   Identity1764000000400,
   Fraud1764000000500,
   Imaging1764000000600,
+  Approvals1764000001100,
 ]

@@ -22,7 +22,8 @@ const CLIENTS: Record<string, string[]> = {
   clinic: ['ai:inference', 'data:read'],
   analyst: ['data:read', 'fraud:review'],
   auditor: ['audit:read'],
-  'privacy-officer': ['audit:read', 'phi:reidentify'],
+  'privacy-officer': ['audit:read', 'phi:reidentify', 'holds:write', 'retention:write', 'approvals:decide'],
+  'compliance-officer': ['audit:read', 'holds:write', 'retention:write', 'approvals:decide'],
   operator: ['models:write', 'policy:write', 'keys:rotate'],
 }
 

@@ -1,6 +1,8 @@
 import { type DynamicModule, Module } from '@nestjs/common'
 import { AuthModule, type TokenPolicy } from '#libs/auth'
+import { ApprovalsController } from './approvals/approvals.controller.js'
 import { COMPLIANCE, type Compliance } from './compliance.js'
+import { HoldsController } from './holds/holds.controller.js'
 import { TokenController } from './identity/token.controller.js'
 import { LogController } from './trail/log.controller.js'
 import { TrailController } from './trail/trail.controller.js'
@@ -12,7 +14,7 @@ export class ComplianceModule {
     return {
       module: ComplianceModule,
       imports: [AuthModule.with(tokens)],
-      controllers: [TokenController, TrailController, LogController],
+      controllers: [TokenController, TrailController, LogController, ApprovalsController, HoldsController],
       providers: [{ provide: COMPLIANCE, useValue: compliance }],
     }
   }

@@ -1,9 +1,24 @@
 import type pg from 'pg'
+import type { Principal } from '#libs/auth'
+import type { LocalKeyring } from '#libs/crypto'
+import type { ApprovalKind } from './approvals/approval.js'
+import type { ApprovalRow } from './approvals/approvals.sql.js'
 import type { SigningKey } from './identity/signing-keys.js'
 import type { LogReader } from './trail/log.js'
 
 /** Injection token of what the controllers of this service work with. */
 export const COMPLIANCE = Symbol('compliance')
+
+/**
+ * What is done once a request is approved, in the transaction of the approval. It must end in a function of the
+ * database that consumes the approval, and writes the audit entry of the act.
+ */
+export type Act = (
+  client: pg.PoolClient,
+  compliance: Compliance,
+  caller: Principal,
+  approval: ApprovalRow,
+) => Promise<void>
 
 export interface Compliance {
   pool: pg.Pool
@@ -13,4 +28,9 @@ export interface Compliance {
   log: LogReader
   /** Key of the patients' blind index: lookups hash with it, names are stored nowhere. */
   patientIndexKey: Uint8Array
+  keyring: LocalKeyring
+  /** What each kind of approval does once a second person agreed. */
+  acts: Record<ApprovalKind, Act>
+  /** How long a request waits for a second person. */
+  approvalHours: number
 }

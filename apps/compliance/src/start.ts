@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { type NoteSigner, noteSigner, startSequencer, verificationKey } from '#libs/audit'
 import { LocalKeyring } from '#libs/crypto'
 import { BaseConfig, createPool, type RunningService, startService } from '#libs/platform'
+import { ACTS } from './acts.js'
 import { ComplianceModule } from './compliance.module.js'
 import { currentSigningKey } from './identity/signing-keys.js'
 import { LogReader } from './trail/log.js'
@@ -19,6 +20,8 @@ export const ComplianceConfig = BaseConfig.extend({
     .string()
     .regex(/^[a-z0-9.-]+(\/[a-z0-9._-]+)*$/)
     .default('vigil.invalid/audit'),
+  /** How long a request for an act of two persons waits for the second. */
+  APPROVAL_VALID_HOURS: z.coerce.number().int().min(1).max(720).default(72),
 })
 export type ComplianceConfig = z.infer<typeof ComplianceConfig>
 
@@ -46,6 +49,9 @@ export async function startCompliance(config: ComplianceConfig, logger: Logger):
     signingKey: await currentSigningKey(pool, keyring),
     log: new LogReader(pool, verificationKey(signer)),
     patientIndexKey: keyring.derive('blind index'),
+    keyring,
+    acts: ACTS,
+    approvalHours: config.APPROVAL_VALID_HOURS,
   }
   const jwksUrl = config.JWKS_URL ?? `${config.ISSUER}/.well-known/jwks.json`
   const tokens = { issuer: config.ISSUER, audience: config.TOKEN_AUDIENCE, jwksUrl }

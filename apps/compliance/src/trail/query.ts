@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { Position } from '../page.js'
 
 const text = z.string().min(1).max(128)
 const instant = z.iso.datetime({ offset: true })
@@ -24,27 +25,6 @@ export const EntryQuery = z
   })
   .meta({ id: 'EntryQuery' })
 export type EntryQuery = z.infer<typeof EntryQuery>
-
-/** Where a page ended: the last entry on it, newest first. */
-export interface Cursor {
-  at: string
-  id: string
-}
-
-const CursorShape = z.tuple([z.iso.datetime({ offset: true, precision: 6 }), z.uuid()])
-
-export const encodeCursor = ({ at, id }: Cursor): string =>
-  Buffer.from(JSON.stringify([at, id])).toString('base64url')
-
-/** Reads a cursor; undefined where it is none of ours. */
-export function decodeCursor(cursor: string): Cursor | undefined {
-  try {
-    const [at, id] = CursorShape.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8')))
-    return { at, id }
-  } catch {
-    return undefined
-  }
-}
 
 interface Statement {
   text: string
@@ -79,7 +59,7 @@ export function entriesStatement(
   tenant: string,
   query: EntryQuery,
   patientRef: string | undefined,
-  after: Cursor | undefined,
+  after: Position | undefined,
 ): Statement {
   const { text, values } = conditions(tenant, query, patientRef)
   const where = after

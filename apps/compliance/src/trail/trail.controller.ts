@@ -7,9 +7,11 @@ import { appendAudit } from '#libs/audit'
 import { Caller, type Principal, Scopes } from '#libs/auth'
 import { blindIndex } from '#libs/crypto'
 import { correlation, inTransaction, problems } from '#libs/platform'
+import { actorOf } from '../actor.js'
 import { COMPLIANCE, type Compliance } from '../compliance.js'
+import { decodePosition, pageOf } from '../page.js'
 import { type EntryRow, TrailEntry, TrailPage, toTrailEntry } from './entry.js'
-import { decodeCursor, EntryQuery, encodeCursor, entriesStatement, entryStatement } from './query.js'
+import { EntryQuery, entriesStatement, entryStatement } from './query.js'
 
 const Id = z.uuid()
 const size = z.coerce.number().int().min(1).max(Number.MAX_SAFE_INTEGER)
@@ -30,25 +32,15 @@ export class TrailController {
     @Query({ schema: EntryQuery }) query: EntryQuery,
     @Caller() caller: Principal,
   ): Promise<TrailPage> {
-    const after = query.cursor === undefined ? undefined : decodeCursor(query.cursor)
-    if (query.cursor !== undefined && !after) {
-      throw problems.invalidRequest({
-        detail: 'Not valid: /cursor',
-        errors: [{ pointer: '/cursor', detail: 'Not a cursor of this list' }],
-      })
-    }
+    const after = decodePosition(query.cursor)
     const patientRef =
       query.patient && blindIndex(this.compliance.patientIndexKey, 'patient', caller.tenant, query.patient)
     return inTransaction(this.compliance.pool, async (client) => {
       const { rows } = await client.query<EntryRow>(entriesStatement(caller.tenant, query, patientRef, after))
-      const page = rows.slice(0, query.limit)
-      const last = rows.length > query.limit ? page.at(-1) : undefined
+      const { page, next_cursor } = pageOf(rows, query.limit, (row) => ({ at: row.recorded_at, id: row.id }))
       const { patient: _never, cursor: _position, ...filters } = query
       await this.recordReading(client, caller, { filters, results: page.length }, patientRef)
-      return {
-        entries: page.map(toTrailEntry),
-        next_cursor: last ? encodeCursor({ at: last.recorded_at, id: last.id }) : null,
-      }
+      return { entries: page.map(toTrailEntry), next_cursor }
     })
   }
 
@@ -110,7 +102,7 @@ export class TrailController {
     return appendAudit(client, {
       tenant: caller.tenant,
       service: 'compliance',
-      actor: { type: 'client', id: caller.clientId },
+      actor: actorOf(caller),
       action: 'AUDIT_READ',
       outcome: 'success',
       correlationId: correlation().correlationId,
