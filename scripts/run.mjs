@@ -27,6 +27,7 @@ const commands = {
   'audit:verify': { script: 'audit-verify' },
   simulate: { script: 'simulate/main' },
   deidentify: { script: 'deidentify' },
+  bench: { script: 'bench/main' },
   'bench:fraud': { script: 'bench/fraud/main' },
   test: { bin: 'vitest/vitest.mjs', args: ['run'] },
   check: { script: 'check' },

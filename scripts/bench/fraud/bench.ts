@@ -8,18 +8,8 @@ import { initialise, measure, pgbench, type Yardstick } from './pgbench.js'
 import { type BenchServer, startServer } from './server.js'
 import { type Service, startService } from './service.js'
 import { createHistory } from './templates.js'
+import type { Figure } from './verdict.js'
 import { accountsOf } from './world.js'
-
-/** One line of the table. A ratio is judged where a target is set. */
-export interface Figure {
-  part: string
-  what: string
-  value: string
-  ratio?: number
-  /** What the ratio must be: at least, or at most. */
-  target?: { least?: number; most?: number }
-  note?: string
-}
 
 const FRAUD = 'dist/apps/fraud/src/main.js'
 const BASELINE = 'dist/scripts/bench/baseline/main.js'

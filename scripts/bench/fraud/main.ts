@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { machine, report } from '../report.js'
 import { measureBatch } from './batch.js'
 import { Bench } from './bench.js'
 import { measureHistory } from './history.js'
@@ -8,8 +8,8 @@ import { type Part, readOptions } from './options.js'
 import { pgbench } from './pgbench.js'
 import { measureProfile } from './profile.js'
 import { measureReplicas } from './replicas.js'
-import { failures, machine, table } from './report.js'
 import { measureAlone, measureSingle } from './single.js'
+import { missed, rowsOf } from './verdict.js'
 
 const MEASURES: Record<Part, (bench: Bench) => Promise<void>> = {
   single: measureSingle,
@@ -23,6 +23,7 @@ const MEASURES: Record<Part, (bench: Bench) => Promise<void>> = {
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2))
+  const ranOn = machine()
   const log = (line: string) => console.error(line)
   if (!pgbench)
     log('pgbench is not installed (Debian: postgresql-15): there is nothing to compare commits with')
@@ -37,14 +38,21 @@ async function main(): Promise<void> {
   } finally {
     await bench.close()
   }
-  const where = machine(bench.server.version)
-  console.log(`\n${table(bench.figures)}\n\n${where.text}`)
-  if (options.json)
-    writeFileSync(options.json, `${JSON.stringify({ machine: where, figures: bench.figures }, null, 2)}\n`)
-  for (const { part, what } of failures(bench.figures)) console.log(`target missed: ${part}: ${what}`)
+  const { figures } = bench
+  const title = `Fraud decisions on PostgreSQL ${bench.server.version}, fsync on, ${options.history.toLocaleString('en')} payments of history`
+  report(
+    {
+      title,
+      machine: ranOn,
+      rows: rowsOf(figures),
+      json: { options: { ...options, parts: [...options.parts] }, figures },
+    },
+    options.json,
+  )
+  for (const { part, what } of missed(figures)) console.log(`  target missed: ${part}: ${what}`)
 }
 
 main().catch((error: Error) => {
-  console.error(error.message)
+  console.error(error.stack ?? error.message)
   process.exitCode = 1
 })

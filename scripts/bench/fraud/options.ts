@@ -67,6 +67,6 @@ export function readOptions(args: string[]): Options {
     connections: positive('connections', values.connections),
     lines: positive('lines', values.lines ?? (quick ? '5e4' : '1e6')),
     fresh: values.fresh,
-    ...(values.json ? { json: values.json } : {}),
+    ...((values.json ?? process.env.BENCH_JSON) ? { json: values.json ?? process.env.BENCH_JSON } : {}),
   }
 }
