@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openLog } from '../embedded/log-file.js'
+import { answers } from './probe.js'
 
 interface Options {
   name: string
@@ -77,11 +78,7 @@ export async function untilReady(
 ): Promise<void> {
   const limit = Date.now() + timeoutMs
   while (Date.now() < limit) {
-    const ok = await fetch(`${url}/ready`).then(
-      (response) => response.ok,
-      () => false,
-    )
-    if (ok) return
+    if (await answers(`${url}/ready`)) return
     await sleep(50)
   }
   const tail = readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-5).join('\n')

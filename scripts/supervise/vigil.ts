@@ -76,11 +76,16 @@ async function prepareDatabase(
   }
 }
 
+/** The services ask each other for keys: a certificate that signs itself, or whose file holds its authority, is trusted. */
+const trustInEachOther = ({ TLS_CERT, NODE_EXTRA_CA_CERTS = TLS_CERT }: NodeJS.ProcessEnv) =>
+  NODE_EXTRA_CA_CERTS ? { NODE_EXTRA_CA_CERTS } : {}
+
 async function startServices(options: Options, adminUrl: string, passwords: RolePasswords) {
   const { dataDir, env, log } = options
   const host = env.HOST ?? '127.0.0.1'
   const ports = await choosePorts(options, host)
-  const url = (name: ServiceName) => `http://${reachable(host)}:${ports[name]}`
+  const scheme = env.TLS_CERT ? 'https' : 'http'
+  const url = (name: ServiceName) => `${scheme}://${reachable(host)}:${ports[name]}`
   const issuer = env.ISSUER ?? url('compliance')
   const logFile = (name: ServiceName) => join(dataDir, 'logs', `${name}.log`)
   const children: Child[] = SERVICES.map((name) =>
@@ -99,7 +104,8 @@ async function startServices(options: Options, adminUrl: string, passwords: Role
           ? { SEQUENCER_DATABASE_URL: urlFor(adminUrl, 'vigil_sequencer', passwords) }
           : {}),
         ISSUER: issuer,
-        JWKS_URL: `${url('compliance')}/.well-known/jwks.json`,
+        JWKS_URL: env.JWKS_URL ?? `${url('compliance')}/.well-known/jwks.json`,
+        ...trustInEachOther(env),
       },
     }),
   )

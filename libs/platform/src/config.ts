@@ -2,6 +2,17 @@ import { z } from 'zod'
 
 const port = z.coerce.number().int().min(0).max(65_535)
 
+const origins = z.string().transform((text, context) => {
+  const list = text.split(',').map((origin) => origin.trim())
+  for (const origin of list)
+    if (!URL.canParse(origin) || new URL(origin).origin !== origin)
+      context.addIssue({
+        code: 'custom',
+        message: 'must be exact origins such as https://console.example.org',
+      })
+  return list
+})
+
 /** Settings that every service reads; each service extends it with its own. Defaults are the embedded profile. */
 export const BaseConfig = z.object({
   HOST: z.string().default('127.0.0.1'),
@@ -11,6 +22,18 @@ export const BaseConfig = z.object({
   DATA_DIR: z.string().default('.data'),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   TRUST_PROXY_HOPS: z.coerce.number().int().min(0).max(10).default(0),
+  /** PEM files; with the first two the service speaks HTTPS. */
+  TLS_CERT: z.string().optional(),
+  TLS_KEY: z.string().optional(),
+  /** Authority of client certificates (mTLS). */
+  TLS_CLIENT_CA: z.string().optional(),
+  /** Whether a client may come without a certificate where TLS_CLIENT_CA is set; one that is wrong is never accepted. */
+  TLS_CLIENT_AUTH: z.enum(['required', 'optional']).default('required'),
+  /** Web origins that browsers may call us from, comma-separated; none by default. */
+  CORS_ORIGINS: origins.default([]),
+  /** How long the headers, and a body that is read whole, may take to arrive. */
+  HEADERS_TIMEOUT_MS: z.coerce.number().int().min(100).max(120_000).default(10_000),
+  BODY_TIMEOUT_MS: z.coerce.number().int().min(100).max(600_000).default(30_000),
   DRAIN_DELAY_MS: z.coerce.number().int().min(0).max(8_000).default(250),
   ISSUER: z.url().default('http://127.0.0.1:3000'),
   TOKEN_AUDIENCE: z.string().min(1).default('vigil'),

@@ -1,6 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { parseForm, parseJson } from './body.js'
+import type { BaseConfig } from './config.js'
+import { limitConnections } from './connection.js'
 import { type Correlation, correlationFrom, withCorrelation } from './correlation.js'
 import { httpDuration } from './metrics.js'
 import type { Readiness } from './operations.js'
@@ -19,13 +21,31 @@ const API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 const DOCS_POLICY =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
+/** The request's correlation, made on first use: what answers before our hooks (CORS, the router) has one, too. */
+const correlate = (request: FastifyRequest): Correlation => {
+  request.correlation ??= correlationFrom(request.headers)
+  return request.correlation
+}
+
+interface HttpOptions {
+  service: string
+  logger: Logger
+  readiness: Readiness
+  config: BaseConfig
+}
+
 /** Headers that every response carries (OWASP ASVS 5.0 V3.4); a route may set its own `cache-control`. */
-function secure(request: FastifyRequest, reply: FastifyReply, readiness: Readiness): void {
-  reply.header('x-correlation-id', request.correlation.correlationId)
+function secure(request: FastifyRequest, reply: FastifyReply, { readiness, config }: HttpOptions): void {
+  reply.header('x-correlation-id', correlate(request).correlationId)
   reply.header('x-content-type-options', 'nosniff')
   reply.header('x-frame-options', 'DENY')
   reply.header('referrer-policy', 'no-referrer')
   reply.header('content-security-policy', request.url.startsWith('/docs') ? DOCS_POLICY : API_POLICY)
+  reply.header(
+    'cross-origin-resource-policy',
+    config.CORS_ORIGINS.length > 0 ? 'cross-origin' : 'same-origin',
+  )
+  if (config.TLS_CERT) reply.header('strict-transport-security', 'max-age=31536000; includeSubDomains')
   if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
   // A kept-alive connection would hold the shutdown until it times out.
   if (!readiness.accepting) reply.header('connection', 'close')
@@ -50,21 +70,24 @@ function acceptBodies(fastify: FastifyInstance): void {
 }
 type Done = (error: Error | null, body?: unknown) => void
 
+export const timesOf = ({ HEADERS_TIMEOUT_MS, BODY_TIMEOUT_MS }: BaseConfig) => ({
+  headersMs: HEADERS_TIMEOUT_MS,
+  bodyMs: BODY_TIMEOUT_MS,
+})
+const requiresCertificate = ({ TLS_CLIENT_CA, TLS_CLIENT_AUTH }: BaseConfig) =>
+  TLS_CLIENT_CA !== undefined && TLS_CLIENT_AUTH === 'required'
+
 /** Installs correlation, access log, metrics, strict bodies and problem+json on a Fastify instance. */
-export function installHttp(
-  fastify: FastifyInstance,
-  service: string,
-  logger: Logger,
-  readiness: Readiness,
-): void {
+export function installHttp(fastify: FastifyInstance, options: HttpOptions): void {
+  const { service, logger, config } = options
   fastify.decorateRequest('correlation')
   fastify.addHook('onRequest', (request, _reply, done) => {
-    request.correlation = correlationFrom(request.headers)
-    withCorrelation(request.correlation, done)
+    withCorrelation(correlate(request), done)
   })
+  limitConnections(fastify, timesOf(config), requiresCertificate(config))
   // The body parser resumes in the socket's context: enter the request's again.
   fastify.addHook('preValidation', (request, _reply, done) => withCorrelation(request.correlation, done))
-  fastify.addHook('onSend', async (request, reply) => secure(request, reply, readiness))
+  fastify.addHook('onSend', async (request, reply) => secure(request, reply, options))
   fastify.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'unmatched'
     const labels = { service, method: request.method, route, status: String(reply.statusCode) }
@@ -78,7 +101,7 @@ export function installHttp(
         status: Number(status),
         duration_ms: Math.round(reply.elapsedTime * 10) / 10,
         client_id: request.clientId,
-        correlation_id: request.correlation.correlationId,
+        correlation_id: correlate(request).correlationId,
       },
       'request',
     )
@@ -89,6 +112,5 @@ export function installHttp(
 
 /** Problems for what fails before a route is found: malformed URLs, unknown routes. */
 export const frameworkErrors = (error: Error, request: FastifyRequest, reply: FastifyReply): void => {
-  request.correlation ??= correlationFrom(request.headers)
-  withCorrelation(request.correlation, () => sendProblem(reply, toProblem(error)))
+  withCorrelation(correlate(request), () => sendProblem(reply, toProblem(error)))
 }

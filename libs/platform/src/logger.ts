@@ -40,6 +40,11 @@ export function describeError(error: unknown): Record<string, unknown> {
   }
 }
 
+// What a terminal or an editor may take for a new line, a command or a turn of direction (OWASP ASVS 5.0 16.4.1);
+// JSON itself escapes only what is below U+0020.
+const DECEPTIVE = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+const escapeUnit = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
+
 /** JSON-lines logger with secrets and identifiers redacted by key and the correlation ID on each line. */
 export function createLogger(
   service: string,
@@ -54,6 +59,7 @@ export function createLogger(
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: redacted, censor: '[redacted]' },
       serializers: { err: describeError, error: describeError },
+      hooks: { streamWrite: (line) => line.replace(DECEPTIVE, escapeUnit) },
       mixin: () => ({ correlation_id: correlation().correlationId }),
     },
     destination,

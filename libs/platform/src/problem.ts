@@ -69,6 +69,7 @@ export const problems = {
   unsupportedMediaType: define('unsupported-media-type', 'Unsupported media type', 415),
   unprocessable: define('unprocessable', 'The content cannot be processed', 422),
   tooManyRequests: define('too-many-requests', 'Too many requests', 429),
+  headersTooLarge: define('headers-too-large', 'Request header fields are too large', 431),
   internal: define('internal', 'Internal error', 500),
   unavailable: define('unavailable', 'Temporarily unavailable', 503),
 } as const

@@ -1,3 +1,4 @@
+import type { Server } from 'node:https'
 import { type DynamicModule, StandardSchemaValidationPipe, type Type } from '@nestjs/common'
 import { NestFactory } from '@nestjs/core'
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify'
@@ -5,10 +6,13 @@ import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { BaseConfig } from './config.js'
-import { frameworkErrors, installHttp } from './http.js'
+import { refuseConnection, serverOptions } from './connection.js'
+import { corsOptions } from './cors.js'
+import { frameworkErrors, installHttp, timesOf } from './http.js'
 import { nestLogger } from './logger.js'
 import { type Check, installOperations, type Readiness } from './operations.js'
 import { ProblemFilter } from './problem.filter.js'
+import { reloadTls, tlsFiles, tlsOptions } from './tls.js'
 import { invalidRequest } from './validation.js'
 
 interface ServiceOptions {
@@ -34,13 +38,20 @@ export interface RunningService {
 
 const MIB = 1024 * 1024
 
+/** Longest that a request may take to arrive in full: streams of payments and large images are long. */
+const REQUEST_TIMEOUT_MS = 3_600_000
+
 function createAdapter({ config, bodyLimit = MIB }: ServiceOptions): FastifyAdapter {
+  const files = tlsFiles(config)
+  const server = serverOptions(timesOf(config))
   return new FastifyAdapter({
+    ...(files ? { https: { ...server, ...tlsOptions(files) } } : { http: server }),
+    clientErrorHandler: refuseConnection,
     bodyLimit,
     logger: false,
     // By hop count only: trusting every proxy would let any client choose its own address.
     trustProxy: (_address, hop) => hop < config.TRUST_PROXY_HOPS,
-    requestTimeout: 120_000,
+    requestTimeout: REQUEST_TIMEOUT_MS,
     connectionTimeout: 150_000,
     keepAliveTimeout: 65_000,
     forceCloseConnections: 'idle',
@@ -68,7 +79,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
   const readiness: Readiness = { accepting: true }
   const adapter = createAdapter(options)
   const fastify = adapter.getInstance() as unknown as FastifyInstance
-  installHttp(fastify, name, logger, readiness)
+  installHttp(fastify, { service: name, logger, readiness, config })
   const app = await NestFactory.create<NestFastifyApplication>(options.module, adapter, {
     bodyParser: false,
     logger: nestLogger(logger),
@@ -76,13 +87,17 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
   })
   app.useGlobalFilters(new ProblemFilter(logger))
   app.useGlobalPipes(new StandardSchemaValidationPipe({ exceptionFactory: invalidRequest }))
+  if (config.CORS_ORIGINS.length > 0) app.enableCors(corsOptions(config.CORS_ORIGINS))
   await options.configure?.(fastify)
   installOperations(fastify, name, readiness, checks)
   describe(app, title)
   await app.listen(config.PORT, config.HOST)
   const url = await app.getUrl()
   logger.info({ url }, 'listening')
+  const files = tlsFiles(config)
+  const stopReloading = files && reloadTls(fastify.server as unknown as Server, files, logger)
   const stop = async () => {
+    stopReloading?.()
     readiness.accepting = false
     await new Promise((resolve) => setTimeout(resolve, config.DRAIN_DELAY_MS))
     await app.close()

@@ -2,7 +2,9 @@ import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { type FieldError, type ProblemError, problems } from './problem.js'
 
 const MAX_REPORTED = 50
-const escapeToken = (key: string) => key.slice(0, 64).replaceAll('~', '~0').replaceAll('/', '~1')
+
+/** A member name as a part of a JSON pointer (RFC 6901 3), cut to 64 characters. */
+export const escapeToken = (key: string) => key.slice(0, 64).replaceAll('~', '~0').replaceAll('/', '~1')
 
 const pointerOf = (path: StandardSchemaV1.Issue['path'] = []): string =>
   path
