@@ -5,6 +5,7 @@ import { Identity1764000000400 } from './1764000000400-identity.js'
 import { Fraud1764000000500 } from './1764000000500-fraud.js'
 import { Imaging1764000000600 } from './1764000000600-imaging.js'
 import { Approvals1764000001100 } from './1764000001100-approvals.js'
+import { TrailIndexes1764000001101 } from './1764000001101-trail-indexes.js'
 
 /** Every migration of the database, in order. A landed migration is never edited. */
 export const migrations = [
@@ -15,4 +16,5 @@ export const migrations = [
   Fraud1764000000500,
   Imaging1764000000600,
   Approvals1764000001100,
+  TrailIndexes1764000001101,
 ]

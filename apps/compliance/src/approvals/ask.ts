@@ -2,7 +2,6 @@ import type { PoolClient } from 'pg'
 import { appendAudit } from '#libs/audit'
 import type { Principal } from '#libs/auth'
 import { correlation, newId, problems } from '#libs/platform'
-import { actorOf } from '../actor.js'
 import type { Compliance } from '../compliance.js'
 import { type Approval, type ApprovalKind, personOf } from './approval.js'
 import { type ApprovalRow, findApproval, insertApproval } from './approvals.sql.js'
@@ -85,7 +84,7 @@ export async function askForApproval(
   await appendAudit(client, {
     tenant,
     service: 'compliance',
-    actor: actorOf(caller),
+    actor: caller.actor(),
     action: 'APPROVAL_REQUESTED',
     outcome: 'success',
     subject: { type: 'approval', id },

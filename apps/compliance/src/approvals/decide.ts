@@ -2,7 +2,6 @@ import type { PoolClient } from 'pg'
 import { appendAudit } from '#libs/audit'
 import type { Principal } from '#libs/auth'
 import { correlation, inTransaction, type ProblemError, problems, sqlState } from '#libs/platform'
-import { actorOf } from '../actor.js'
 import type { Compliance } from '../compliance.js'
 import { type Approval, personOf } from './approval.js'
 import {
@@ -65,7 +64,7 @@ async function record(
   await appendAudit(client, {
     tenant: caller.tenant,
     service: 'compliance',
-    actor: actorOf(caller),
+    actor: caller.actor(),
     action: ACTIONS[verdict],
     outcome: isDecided ? 'success' : 'denied',
     subject: { type: 'approval', id: row.id },

@@ -3,7 +3,6 @@ import { appendAudit } from '#libs/audit'
 import type { Principal } from '#libs/auth'
 import { blindIndex } from '#libs/crypto'
 import { correlation, newId } from '#libs/platform'
-import { actorOf } from '../actor.js'
 import { personOf } from '../approvals/approval.js'
 import { openReason, sealReason } from '../approvals/sealed-reason.js'
 import type { Compliance } from '../compliance.js'
@@ -37,7 +36,7 @@ export async function placeHold(
   await appendAudit(client, {
     tenant,
     service: 'compliance',
-    actor: actorOf(caller),
+    actor: caller.actor(),
     action: 'LEGAL_HOLD_PLACED',
     outcome: 'success',
     subject: { type: 'legal-hold', id },

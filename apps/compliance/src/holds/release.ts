@@ -1,6 +1,5 @@
 import { appendAudit } from '#libs/audit'
 import { correlation } from '#libs/platform'
-import { actorOf } from '../actor.js'
 import type { Act } from '../compliance.js'
 import { findHold } from './holds.sql.js'
 
@@ -12,7 +11,7 @@ export const releaseHold: Act = async (client, _compliance, caller, { id: approv
   await appendAudit(client, {
     tenant,
     service: 'compliance',
-    actor: actorOf(caller),
+    actor: caller.actor(),
     action: 'LEGAL_HOLD_RELEASED',
     outcome: 'success',
     subject: { type: 'legal-hold', id: holdId },

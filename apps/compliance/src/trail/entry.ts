@@ -21,8 +21,16 @@ export const TrailEntry = z
   .meta({ id: 'AuditTrailEntry' })
 export type TrailEntry = z.infer<typeof TrailEntry>
 
+/** How many entries match: exactly, or where there are more than are counted, at least so many. */
+export const TrailCount = z.strictObject({ value: z.int(), relation: z.enum(['exact', 'at_least']) })
+export type TrailCount = z.infer<typeof TrailCount>
+
 export const TrailPage = z
-  .strictObject({ entries: z.array(TrailEntry), next_cursor: z.string().nullable() })
+  .strictObject({
+    entries: z.array(TrailEntry),
+    next_cursor: z.string().nullable(),
+    count: TrailCount.optional(),
+  })
   .meta({ id: 'AuditTrailPage' })
 export type TrailPage = z.infer<typeof TrailPage>
 

@@ -1,23 +1,16 @@
-import { Controller, Get, Inject, Param, Query, Res } from '@nestjs/common'
+import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query, Res } from '@nestjs/common'
 import { ApiOkResponse, ApiTags } from '@nestjs/swagger'
 import type { FastifyReply } from 'fastify'
-import type pg from 'pg'
 import { z } from 'zod'
-import { appendAudit } from '#libs/audit'
 import { Caller, type Principal, Scopes } from '#libs/auth'
-import { blindIndex } from '#libs/crypto'
-import { correlation, inTransaction, problems } from '#libs/platform'
-import { actorOf } from '../actor.js'
+import { inTransaction, problems } from '#libs/platform'
 import { COMPLIANCE, type Compliance } from '../compliance.js'
-import { decodePosition, pageOf } from '../page.js'
-import { type EntryRow, TrailEntry, TrailPage, toTrailEntry } from './entry.js'
-import { EntryQuery, entriesStatement, entryStatement } from './query.js'
+import { TrailEntry, TrailPage } from './entry.js'
+import { EntryQuery } from './query.js'
+import { readEntry, readPage, recordReading } from './read.js'
 
-const Id = z.uuid()
 const size = z.coerce.number().int().min(1).max(Number.MAX_SAFE_INTEGER)
 const SizeRange = z.strictObject({ from: size, to: size })
-
-const missing = () => problems.notFound({ detail: 'There is no such entry' })
 
 /** The audit trail for compliance officers. Whoever looks leaves an entry, written before anything is shown. */
 @ApiTags('audit')
@@ -28,26 +21,22 @@ export class TrailController {
 
   @Get('entries')
   @ApiOkResponse({ standardSchema: TrailPage })
-  async list(
-    @Query({ schema: EntryQuery }) query: EntryQuery,
-    @Caller() caller: Principal,
-  ): Promise<TrailPage> {
-    const after = decodePosition(query.cursor)
-    const patientRef =
-      query.patient && blindIndex(this.compliance.patientIndexKey, 'patient', caller.tenant, query.patient)
-    return inTransaction(this.compliance.pool, async (client) => {
-      const { rows } = await client.query<EntryRow>(entriesStatement(caller.tenant, query, patientRef, after))
-      const { page, next_cursor } = pageOf(rows, query.limit, (row) => ({ at: row.recorded_at, id: row.id }))
-      const { patient: _never, cursor: _position, ...filters } = query
-      await this.recordReading(client, caller, { filters, results: page.length }, patientRef)
-      return { entries: page.map(toTrailEntry), next_cursor }
-    })
+  list(@Query({ schema: EntryQuery }) query: EntryQuery, @Caller() caller: Principal): Promise<TrailPage> {
+    return readPage(this.compliance, caller, query)
+  }
+
+  /** The same in a body: a patient's identifier then stands in no URL, and in nobody's proxy log. */
+  @Post('entries/search')
+  @HttpCode(200)
+  @ApiOkResponse({ standardSchema: TrailPage })
+  search(@Body({ schema: EntryQuery }) query: EntryQuery, @Caller() caller: Principal): Promise<TrailPage> {
+    return readPage(this.compliance, caller, query)
   }
 
   @Get('entries/:id')
   @ApiOkResponse({ standardSchema: TrailEntry })
-  async get(@Param('id') id: string, @Caller() caller: Principal): Promise<TrailEntry> {
-    return this.read(id, caller, 'entry')
+  get(@Param('id') id: string, @Caller() caller: Principal): Promise<TrailEntry> {
+    return readEntry(this.compliance, caller, id, 'AUDIT_READ')
   }
 
   /** C2SP tlog-proof: index, audit path and the signed checkpoint, for anybody's verifier. */
@@ -61,7 +50,7 @@ export class TrailController {
     @Caller() caller: Principal,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const { log_index } = await this.read(id, caller, 'proof')
+    const { log_index } = await readEntry(this.compliance, caller, id, 'AUDIT_PROVED')
     const proof = log_index === null ? undefined : await this.compliance.log.proof(log_index)
     if (!proof) {
       throw problems.conflict({
@@ -75,39 +64,14 @@ export class TrailController {
   /** Proof that the log of `from` entries is the beginning of that of `to`: one base64 hash a line. */
   @Get('consistency')
   async consistency(
-    @Query({ schema: SizeRange }) { from, to }: z.infer<typeof SizeRange>,
+    @Query({ schema: SizeRange }) range: z.infer<typeof SizeRange>,
+    @Caller() caller: Principal,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const proof = await this.compliance.log.consistency(from, to)
+    const { pool, log } = this.compliance
+    const proof = await log.consistency(range.from, range.to)
     if (!proof) throw problems.notFound({ detail: 'The log has no trees of these sizes' })
+    await inTransaction(pool, (client) => recordReading(client, caller, 'AUDIT_PROVED', { sizes: range }))
     reply.type('text/plain; charset=utf-8').send(proof.map((hash) => `${hash.toString('base64')}\n`).join(''))
-  }
-
-  private async read(id: string, caller: Principal, what: string): Promise<TrailEntry> {
-    if (!Id.safeParse(id).success) throw missing()
-    return inTransaction(this.compliance.pool, async (client) => {
-      const { rows } = await client.query<EntryRow>(entryStatement(caller.tenant, id))
-      if (!rows[0]) throw missing()
-      await this.recordReading(client, caller, { [what]: id })
-      return toTrailEntry(rows[0])
-    })
-  }
-
-  private recordReading(
-    client: pg.ClientBase,
-    caller: Principal,
-    details: Record<string, z.core.util.JSONType>,
-    patientRef?: string,
-  ): Promise<string> {
-    return appendAudit(client, {
-      tenant: caller.tenant,
-      service: 'compliance',
-      actor: actorOf(caller),
-      action: 'AUDIT_READ',
-      outcome: 'success',
-      correlationId: correlation().correlationId,
-      ...(patientRef ? { patientRef } : {}),
-      details,
-    })
   }
 }
