@@ -38,7 +38,7 @@ export function questionsOf(patientRef: string): { name: string; sought: Sought 
     {
       name: 'every filter at once',
       sought: {
-        ...{ actor: RARE.actor, action: 'AI_ANALYSIS_REQUEST', subject: 'image-109', patientRef },
+        ...{ actor: 'user-10', action: 'AI_ANALYSIS_REQUEST', subject: 'image-109', patientRef },
         ...{ correlation_id: '00000000-0000-4000-8000-000000000109', outcome: 'success', service: 'imaging' },
         ...{ from: day(365), to: day(0) },
       },
