@@ -4,6 +4,7 @@ import { Keys1764000000300 } from './1764000000300-keys.js'
 import { Identity1764000000400 } from './1764000000400-identity.js'
 import { Fraud1764000000500 } from './1764000000500-fraud.js'
 import { Imaging1764000000600 } from './1764000000600-imaging.js'
+import { AuditGuards1764000001000 } from './1764000001000-audit-guards.js'
 import { Approvals1764000001100 } from './1764000001100-approvals.js'
 import { TrailIndexes1764000001101 } from './1764000001101-trail-indexes.js'
 
@@ -15,6 +16,7 @@ export const migrations = [
   Identity1764000000400,
   Fraud1764000000500,
   Imaging1764000000600,
+  AuditGuards1764000001000,
   Approvals1764000001100,
   TrailIndexes1764000001101,
 ]

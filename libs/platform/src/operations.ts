@@ -4,6 +4,11 @@ import { metrics } from './metrics.js'
 /** A dependency that must answer before the service is ready; rejects when it does not. */
 export type Check = () => Promise<unknown>
 
+/** Rejection of a check whose message may be shown to everybody. */
+export class NotReady extends Error {
+  override readonly name = 'NotReady'
+}
+
 /** Whether the service takes work: false from the first moment of a shutdown. */
 export interface Readiness {
   accepting: boolean
@@ -11,13 +16,14 @@ export interface Readiness {
 
 const CHECK_TIMEOUT_MS = 2_000
 
-async function passes(check: Check): Promise<boolean> {
+/** `ok`, or why not. */
+async function outcome(check: Check): Promise<string> {
   const limit = new Promise<never>((_, reject) => {
     setTimeout(() => reject(new Error('timeout')), CHECK_TIMEOUT_MS).unref()
   })
   return Promise.race([check(), limit]).then(
-    () => true,
-    () => false,
+    () => 'ok',
+    (error) => (error instanceof NotReady ? error.message : 'failing'),
   )
 }
 
@@ -31,9 +37,9 @@ export function installOperations(
   fastify.get('/health', async () => ({ status: 'ok', service }))
   fastify.get('/ready', async (_request, reply) => {
     const names = Object.keys(checks)
-    const results = await Promise.all(Object.values(checks).map(passes))
-    const report = Object.fromEntries(names.map((name, at) => [name, results[at] ? 'ok' : 'failing']))
-    const ready = readiness.accepting && results.every(Boolean)
+    const results = await Promise.all(Object.values(checks).map(outcome))
+    const report = Object.fromEntries(names.map((name, at) => [name, results[at]]))
+    const ready = readiness.accepting && results.every((result) => result === 'ok')
     const status = ready ? 'ready' : readiness.accepting ? 'not ready' : 'shutting down'
     return reply.status(ready ? 200 : 503).send({ status, service, checks: report })
   })

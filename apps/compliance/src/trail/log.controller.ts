@@ -11,10 +11,11 @@ const missing = () => problems.notFound({ detail: 'The log has no such resource'
 
 /** Reads `<N>` or `<N>.p/<W>`; undefined for anything else. */
 function parseTile(path: string): { n: number; width: number } | undefined {
-  const match = /^([x\d/]+?)(?:\.p\/(\d{1,3}))?$/.exec(path)
+  const match = /^([x\d/]+?)(?:\.p\/([1-9]\d{0,2}))?$/.exec(path)
   const n = parseTileNumber(match?.[1] ?? '')
   const width = match?.[2] === undefined ? TILE_WIDTH : Number(match[2])
-  return n === undefined || width < 1 || width > TILE_WIDTH ? undefined : { n, width }
+  const isPartial = match?.[2] !== undefined
+  return n === undefined || (isPartial && width >= TILE_WIDTH) ? undefined : { n, width }
 }
 
 /**
@@ -37,7 +38,7 @@ export class LogController {
   @Public()
   @Get('keys')
   keys(@Res() reply: FastifyReply): void {
-    reply.type('text/plain; charset=utf-8').send(`${this.compliance.log.key}\n`)
+    reply.type('text/plain; charset=utf-8').send(this.compliance.log.keys.map((key) => `${key}\n`).join(''))
   }
 
   @Scopes('audit:read')

@@ -5,6 +5,7 @@ import {
   HASH_LENGTH,
   inclusionProof,
   nodesFromTiles,
+  parseVerificationKey,
   proofText,
   TILE_WIDTH,
 } from '#libs/audit'
@@ -13,20 +14,29 @@ import {
 export class LogReader {
   constructor(
     private readonly pool: pg.Pool,
-    /** Verification key of the log, as text. */
-    readonly key: string,
-  ) {}
+    /** Verification keys as text: the log's, and those of its witnesses. */
+    readonly keys: readonly [string, ...string[]],
+  ) {
+    this.origin = parseVerificationKey(keys[0]).name
+  }
 
+  private readonly origin: string
   private readonly nodes = nodesFromTiles(
     async ({ level, n }) => (await this.tile(level, n)) ?? Buffer.alloc(0),
   )
 
-  /** The newest signed checkpoint, or undefined while the log is empty. */
+  /** The newest signed checkpoint with the cosignatures it has so far, or undefined while the log has none. */
   async checkpoint(): Promise<{ size: number; note: string } | undefined> {
-    const { rows } = await this.pool.query<{ size: string; note: string }>(
-      'SELECT size, note FROM audit.checkpoint ORDER BY size DESC LIMIT 1',
-    )
-    return rows[0] && { size: Number(rows[0].size), note: rows[0].note }
+    const { rows } = await this.pool.query<{ size: string; note: string }>({
+      name: 'audit-checkpoint',
+      text: `SELECT c.size, c.note || coalesce((SELECT string_agg(s.line, '' ORDER BY s.witness)
+                                              FROM audit.cosignature s WHERE s.size = c.size), '') AS note
+             FROM audit.checkpoint c ORDER BY c.size DESC LIMIT 1`,
+    })
+    const newest = rows[0]
+    // A log that was just renamed has none yet; the one before is of another log.
+    if (!newest?.note.startsWith(`${this.origin}\n`)) return undefined
+    return { size: Number(newest.size), note: newest.note }
   }
 
   /** All hashes that a tile has; with a width, exactly that many or undefined where it has fewer. */
