@@ -372,6 +372,6 @@ describe('the log', () => {
     )
     const { leaves, size, ids, entries } = rows[0]
     expect([size, ids, entries]).toEqual([leaves, leaves, leaves])
-    expect((await published()).size).toBe(size)
+    await expect.poll(async () => (await published()).size).toBe(size)
   })
 })
