@@ -15,12 +15,12 @@ export class KeyRotation1764000001200 implements MigrationInterface {
       END $$;
       SET LOCAL ROLE vigil_owner;
 
-      -- Each service sees the keys of its own purposes: "imaging", "imaging.notes".
+      -- Each service sees the keys of its own purposes: "imaging" and "imaging.notes" are of imaging.
       ALTER TABLE keys.data_key ENABLE ROW LEVEL SECURITY;
-      CREATE POLICY imaging ON keys.data_key TO vigil_imaging USING (purpose = 'imaging' OR purpose LIKE 'imaging.%');
-      CREATE POLICY fraud ON keys.data_key TO vigil_fraud USING (purpose = 'fraud' OR purpose LIKE 'fraud.%');
+      CREATE POLICY imaging ON keys.data_key TO vigil_imaging USING (purpose = 'imaging' OR purpose LIKE 'imaging._%');
+      CREATE POLICY fraud ON keys.data_key TO vigil_fraud USING (purpose = 'fraud' OR purpose LIKE 'fraud._%');
       CREATE POLICY compliance ON keys.data_key TO vigil_compliance
-        USING (purpose = 'compliance' OR purpose LIKE 'compliance.%');
+        USING (purpose NOT SIMILAR TO '(imaging|fraud)(.%)?');
       GRANT USAGE ON SCHEMA keys TO vigil_fraud, vigil_compliance, vigil_keys;
       GRANT SELECT, INSERT ON keys.data_key TO vigil_fraud, vigil_compliance;
 

@@ -2,6 +2,7 @@ import { type DynamicModule, Module } from '@nestjs/common'
 import { AuthModule, type TokenPolicy } from '#libs/auth'
 import { ApprovalsController } from './approvals/approvals.controller.js'
 import { COMPLIANCE, type Compliance } from './compliance.js'
+import { ErasureController } from './erasure/erasure.controller.js'
 import { HoldsController } from './holds/holds.controller.js'
 import { TokenController } from './identity/token.controller.js'
 import { LogController } from './trail/log.controller.js'
@@ -14,7 +15,14 @@ export class ComplianceModule {
     return {
       module: ComplianceModule,
       imports: [AuthModule.with(tokens)],
-      controllers: [TokenController, TrailController, LogController, ApprovalsController, HoldsController],
+      controllers: [
+        TokenController,
+        TrailController,
+        LogController,
+        ApprovalsController,
+        HoldsController,
+        ErasureController,
+      ],
       providers: [{ provide: COMPLIANCE, useValue: compliance }],
     }
   }

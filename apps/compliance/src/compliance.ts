@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Principal } from '#libs/auth'
-import type { LocalKeyring } from '#libs/crypto'
+import type { KeyProvider } from '#libs/crypto'
 import type { ApprovalKind } from './approvals/approval.js'
 import type { ApprovalRow } from './approvals/approvals.sql.js'
 import type { SigningKey } from './identity/signing-keys.js'
@@ -28,7 +28,7 @@ export interface Compliance {
   log: LogReader
   /** Key of the patients' blind index: lookups hash with it, names are stored nowhere. */
   patientIndexKey: Uint8Array
-  keyring: LocalKeyring
+  keyring: KeyProvider
   /** What each kind of approval does once a second person agreed. */
   acts: Record<ApprovalKind, Act>
   /** How long a request waits for a second person. */

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { parseWitnesses, signerFrom, verificationKey } from '#libs/audit'
-import { LocalKeyring } from '#libs/crypto'
+import { keySettings, openKeys } from '#libs/crypto'
 import { BaseConfig, createPool, type RunningService, startService } from '#libs/platform'
 import { ACTS } from './acts.js'
 import { ComplianceModule } from './compliance.module.js'
@@ -11,6 +11,7 @@ import { LogReader } from './trail/log.js'
 import { startSequencing } from './trail/sequencing.js'
 
 export const ComplianceConfig = BaseConfig.extend({
+  ...keySettings,
   /** Logged in as `vigil_sequencer`; without it this replica serves but does not sequence. */
   SEQUENCER_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   SEQUENCE_INTERVAL_MS: z.coerce.number().int().min(50).max(60_000).default(500),
@@ -46,16 +47,16 @@ export async function startCompliance(config: ComplianceConfig, logger: Logger):
     max: config.DATABASE_POOL_MAX,
     logger,
   })
-  const keyring = LocalKeyring.open(join(config.DATA_DIR, 'secrets', 'keyring.json'))
+  const keys = await openKeys(config, pool)
   const signer = signerFrom(join(config.DATA_DIR, 'secrets', 'audit-log-key'), config.AUDIT_ORIGIN)
   const compliance = {
     pool,
     issuer: config.ISSUER,
     audience: config.TOKEN_AUDIENCE,
-    signingKey: await currentSigningKey(pool, keyring),
+    signingKey: await currentSigningKey(pool, keys.provider),
     log: new LogReader(pool, [verificationKey(signer), ...config.WITNESSES.map(({ vkey }) => vkey)]),
-    patientIndexKey: keyring.derive('blind index'),
-    keyring,
+    patientIndexKey: keys.derive('blind index'),
+    keyring: keys.provider,
     acts: ACTS,
     approvalHours: config.APPROVAL_VALID_HOURS,
   }
@@ -85,6 +86,7 @@ export async function startCompliance(config: ComplianceConfig, logger: Logger):
     await service.stop()
     await sequencing?.stop()
     await pool.end()
+    keys.close()
   }
   return { ...service, stop }
 }

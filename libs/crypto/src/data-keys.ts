@@ -77,12 +77,9 @@ export async function existingDataKey(
   return unwrap(provider, scope, await find(client, scope))
 }
 
-/** The subject of keys that protect what belongs to no person: one key for each tenant and purpose. */
-const NOBODY = '-'
-
 /** The data key of a tenant for one purpose, made on first use; from the provider's cache it costs one query. */
 export const purposeKey = (
   client: ClientBase,
   provider: KeyProvider,
   { tenant, purpose }: Omit<KeyScope, 'subject'>,
-): Promise<DataKey> => dataKeyFor(client, provider, { tenant, purpose, subject: NOBODY })
+): Promise<DataKey> => dataKeyFor(client, provider, { tenant, purpose, subject: tenant })

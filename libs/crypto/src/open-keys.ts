@@ -83,7 +83,9 @@ export async function openProvider(settings: Settings): Promise<Closable> {
 function refuseForgottenKeyring(settings: Settings): void {
   const path = keyringPath(settings.DATA_DIR)
   if (settings.KMS_PREVIOUS !== 'local' && existsSync(path))
-    throw new Error(`${path} holds keys in use: set KMS_PREVIOUS=local to move from it to KMS=${settings.KMS}`)
+    throw new Error(
+      `${path} holds keys in use: set KMS_PREVIOUS=local to move from it to KMS=${settings.KMS}`,
+    )
 }
 
 async function rootOf(settings: Settings, provider: KeyProvider, database: Queryable): Promise<Buffer> {

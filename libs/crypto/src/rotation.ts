@@ -103,7 +103,11 @@ async function rewrapBatch({ provider, width = 8 }: Order, version: string, rows
   const stale = rows.filter((row) => provider.versionOf(row.wrapped) !== version)
   await inParallel(stale, width, async (row) => {
     try {
-      exchanges.push({ id: row.id, old: row.wrapped, new: await provider.rewrap(row.wrapped, contextOf(row)) })
+      exchanges.push({
+        id: row.id,
+        old: row.wrapped,
+        new: await provider.rewrap(row.wrapped, contextOf(row)),
+      })
     } catch (error) {
       if (!(error instanceof NotAuthenticError)) throw error
       unreadable.push(row.id)
