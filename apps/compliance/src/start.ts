@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { parseWitnesses, signerFrom, verificationKey } from '#libs/audit'
+import { doorSettings, openDoor } from '#libs/auth'
 import { keySettings, openKeys } from '#libs/crypto'
 import { BaseConfig, createPool, type RunningService, startService } from '#libs/platform'
 import { ACTS } from './acts.js'
@@ -12,6 +13,7 @@ import { startSequencing } from './trail/sequencing.js'
 
 export const ComplianceConfig = BaseConfig.extend({
   ...keySettings,
+  ...doorSettings,
   /** Logged in as `vigil_sequencer`; without it this replica serves but does not sequence. */
   SEQUENCER_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   SEQUENCE_INTERVAL_MS: z.coerce.number().int().min(50).max(60_000).default(500),
@@ -71,10 +73,11 @@ export async function startCompliance(config: ComplianceConfig, logger: Logger):
           pool,
           logger,
         )
+  const door = openDoor('compliance', pool, config, logger)
   const service = await startService({
     name: 'compliance',
     title: 'Vigil compliance',
-    module: ComplianceModule.with(compliance, tokens),
+    module: ComplianceModule.with(compliance, tokens, door),
     config,
     logger,
     checks: {
@@ -85,6 +88,7 @@ export async function startCompliance(config: ComplianceConfig, logger: Logger):
   const stop = async () => {
     await service.stop()
     await sequencing?.stop()
+    await door.close()
     await pool.end()
     keys.close()
   }
