@@ -66,8 +66,19 @@ export function redisCounter(url: string): OpenCounter {
     retryStrategy: () => 1_000,
   })
   redis.on('error', () => undefined)
+  // Whoever comes while the first connection is made waits for it.
+  const connected = Promise.race([
+    new Promise((resolve) => redis.once('ready', resolve)),
+    new Promise((resolve) => setTimeout(resolve, PATIENCE_MS).unref()),
+  ])
   const limiter = new RateLimiterRedis({ ...counting, storeClient: redis, keyPrefix: 'vigil:limit' })
-  return { take: (key, points) => count(limiter, key, points), close: async () => redis.disconnect() }
+  return {
+    take: async (key, points) => {
+      await connected
+      return count(limiter, key, points)
+    },
+    close: async () => redis.disconnect(),
+  }
 }
 
 const ASK_AGAIN_MS = 1_000
