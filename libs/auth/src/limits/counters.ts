@@ -15,7 +15,7 @@ export interface OpenCounter extends Counter {
 }
 
 /** How long a store may take to answer; a store that is slower is as good as down. */
-const PATIENCE_MS = 500
+const PATIENCE_MS = 1_000
 // The limiters count and keep the window; what is too much is decided where the budget is known.
 const counting = { points: 2 ** 31 - 1, duration: WINDOW_MS / 1000 }
 
