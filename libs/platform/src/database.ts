@@ -1,5 +1,6 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
+import { traceStatements } from './traced-statements.js'
 
 interface PoolOptions {
   applicationName: string
@@ -19,6 +20,7 @@ export function createPool(url: string, { applicationName, max = 16, logger }: P
     lock_timeout: 10_000,
     idle_in_transaction_session_timeout: 60_000,
   })
+  pool.on('connect', traceStatements)
   pool.on('error', (err) => logger?.warn({ err }, 'idle database connection lost'))
   return pool
 }
