@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common'
 import { AuthModule, type Door, type TokenPolicy } from '#libs/auth'
+import { BatchController } from './batch/batch.controller.js'
 import { LabelsController } from './labels/labels.controller.js'
 import type { Desk } from './transactions/decide.js'
 import { DESK, TransactionsController } from './transactions/transactions.controller.js'
@@ -11,7 +12,7 @@ export class FraudModule {
     return {
       module: FraudModule,
       imports: [AuthModule.with(tokens, door)],
-      controllers: [TransactionsController, LabelsController],
+      controllers: [TransactionsController, BatchController, LabelsController],
       providers: [{ provide: DESK, useValue: desk }],
     }
   }

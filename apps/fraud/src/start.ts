@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { doorSettings, openDoor } from '#libs/auth'
 import { Model, ModelError } from '#libs/inference'
 import { BaseConfig, createPool, type RunningService, startService } from '#libs/platform'
+import { acceptStreams } from './batch/accept.js'
 import { FraudModule } from './fraud.module.js'
 import { POLICY } from './policy/policy.js'
 import { incompatibleFeatures } from './scoring/score.js'
@@ -49,6 +50,7 @@ export async function startFraud(config: FraudConfig, logger: Logger): Promise<R
     ),
     config,
     logger,
+    configure: acceptStreams,
     checks: { database: () => pool.query('SELECT 1') },
   })
   const stop = async () => {

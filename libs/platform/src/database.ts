@@ -20,7 +20,11 @@ export function createPool(url: string, { applicationName, max = 16, logger }: P
     lock_timeout: 10_000,
     idle_in_transaction_session_timeout: 60_000,
   })
-  pool.on('connect', traceStatements)
+  pool.on('connect', (client) => {
+    traceStatements(client)
+    // Nobody else listens between two statements of a transaction: a lost connection would end the process.
+    client.on('error', () => undefined)
+  })
   pool.on('error', (err) => logger?.warn({ err }, 'idle database connection lost'))
   return pool
 }
