@@ -7,9 +7,7 @@ import { Imaging1764000000600 } from './1764000000600-imaging.js'
 import { AuditGuards1764000001000 } from './1764000001000-audit-guards.js'
 import { Approvals1764000001100 } from './1764000001100-approvals.js'
 import { TrailIndexes1764000001101 } from './1764000001101-trail-indexes.js'
-import { KeyRotation1764000001200 } from './1764000001200-key-rotation.js'
-import { Erasure1764000001201 } from './1764000001201-erasure.js'
-import { Budgets1764000001400 } from './1764000001400-budgets.js'
+import { Exports1764000001102 } from './1764000001102-exports.js'
 
 /** Every migration of the database, in order. A landed migration is never edited. */
 export const migrations = [
@@ -22,7 +20,5 @@ export const migrations = [
   AuditGuards1764000001000,
   Approvals1764000001100,
   TrailIndexes1764000001101,
-  KeyRotation1764000001200,
-  Erasure1764000001201,
-  Budgets1764000001400,
+  Exports1764000001102,
 ]

@@ -36,7 +36,7 @@ export async function migrate(adminUrl: string, rolePasswords: Record<string, st
     } finally {
       await source.destroy()
     }
-    await migrateQueue(client, { owner: 'vigil_owner', users: ['vigil_imaging'] })
+    await migrateQueue(client, { owner: 'vigil_owner', users: ['vigil_imaging', 'vigil_compliance'] })
     await setPasswords(client, rolePasswords)
   } finally {
     await client.end()

@@ -35,12 +35,14 @@ export interface ComplianceUnderTest {
   keyring: LocalKeyring
   logLines: string[]
   client(request: TokenRequest): Promise<HttpClient>
+  /** The same for a service elsewhere. */
+  clientAt(url: string, token: string): HttpClient
   stop(): Promise<void>
 }
 
 async function answerOf<T>(response: Response): Promise<Answer<T>> {
   const contentType = response.headers.get('content-type') ?? ''
-  const body = (contentType.includes('json') ? await response.json() : await response.text()) as T
+  const body = (/[/+]json\b/.test(contentType) ? await response.json() : await response.text()) as T
   return { status: response.status, contentType, headers: response.headers, body }
 }
 
@@ -83,13 +85,20 @@ export async function startComplianceUnderTest(
     config,
     createLogger('compliance', 'info', { write: (line) => void logLines.push(line) }),
   )
+  let stopped: Promise<void> | undefined
+  const stopOnce = () => {
+    stopped ??= service.stop()
+    return stopped
+  }
   const keyring = LocalKeyring.open(join(dataDir, 'secrets', 'keyring.json'))
   return {
-    ...{ database, service, dataDir, issuer, logLines, keyring },
+    ...{ database, dataDir, issuer, logLines, keyring },
+    service: { ...service, stop: stopOnce },
     patientIndexKey: keyring.derive('blind index'),
+    clientAt: clientWith,
     client: async (request) => clientWith(service.url, await issuer.token(request)),
     stop: async () => {
-      await service.stop()
+      await stopOnce()
       await issuer.stop()
       await database.drop()
       rmSync(dataDir, { recursive: true, force: true })

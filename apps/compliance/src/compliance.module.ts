@@ -1,8 +1,8 @@
 import { type DynamicModule, Module } from '@nestjs/common'
-import { AuthModule, type Door, type TokenPolicy } from '#libs/auth'
+import { AuthModule, type TokenPolicy } from '#libs/auth'
 import { ApprovalsController } from './approvals/approvals.controller.js'
 import { COMPLIANCE, type Compliance } from './compliance.js'
-import { ErasureController } from './erasure/erasure.controller.js'
+import { ExportsController } from './exports/exports.controller.js'
 import { HoldsController } from './holds/holds.controller.js'
 import { TokenController } from './identity/token.controller.js'
 import { LogController } from './trail/log.controller.js'
@@ -11,17 +11,17 @@ import { TrailController } from './trail/trail.controller.js'
 /** The compliance service: who may come in, and what was done. */
 @Module({})
 export class ComplianceModule {
-  static with(compliance: Compliance, tokens: TokenPolicy, door: Door): DynamicModule {
+  static with(compliance: Compliance, tokens: TokenPolicy): DynamicModule {
     return {
       module: ComplianceModule,
-      imports: [AuthModule.with(tokens, door)],
+      imports: [AuthModule.with(tokens)],
       controllers: [
         TokenController,
         TrailController,
         LogController,
         ApprovalsController,
         HoldsController,
-        ErasureController,
+        ExportsController,
       ],
       providers: [{ provide: COMPLIANCE, useValue: compliance }],
     }

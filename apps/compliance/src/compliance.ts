@@ -1,8 +1,10 @@
 import type pg from 'pg'
 import type { Principal } from '#libs/auth'
-import type { KeyProvider } from '#libs/crypto'
+import type { LocalKeyring } from '#libs/crypto'
+import type { JobChannel } from '#libs/queue'
 import type { ApprovalKind } from './approvals/approval.js'
 import type { ApprovalRow } from './approvals/approvals.sql.js'
+import type { ExportStore } from './exports/store.js'
 import type { SigningKey } from './identity/signing-keys.js'
 import type { LogReader } from './trail/log.js'
 
@@ -28,9 +30,10 @@ export interface Compliance {
   log: LogReader
   /** Key of the patients' blind index: lookups hash with it, names are stored nowhere. */
   patientIndexKey: Uint8Array
-  keyring: KeyProvider
+  keyring: LocalKeyring
   /** What each kind of approval does once a second person agreed. */
   acts: Record<ApprovalKind, Act>
   /** How long a request waits for a second person. */
   approvalHours: number
+  exports: { queue: JobChannel; store: ExportStore; hours: number }
 }

@@ -2,18 +2,18 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { parseWitnesses, signerFrom, verificationKey } from '#libs/audit'
-import { doorSettings, openDoor } from '#libs/auth'
-import { keySettings, openKeys } from '#libs/crypto'
+import { LocalKeyring } from '#libs/crypto'
 import { BaseConfig, createPool, type RunningService, startService } from '#libs/platform'
+import { openQueue } from '#libs/queue'
 import { ACTS } from './acts.js'
 import { ComplianceModule } from './compliance.module.js'
+import { ExportStore } from './exports/store.js'
+import { startExporting } from './exports/work.js'
 import { currentSigningKey } from './identity/signing-keys.js'
 import { LogReader } from './trail/log.js'
 import { startSequencing } from './trail/sequencing.js'
 
 export const ComplianceConfig = BaseConfig.extend({
-  ...keySettings,
-  ...doorSettings,
   /** Logged in as `vigil_sequencer`; without it this replica serves but does not sequence. */
   SEQUENCER_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   SEQUENCE_INTERVAL_MS: z.coerce.number().int().min(50).max(60_000).default(500),
@@ -39,6 +39,15 @@ export const ComplianceConfig = BaseConfig.extend({
   WITNESS_TIMEOUT_MS: z.coerce.number().int().min(50).max(10_000).default(1_000),
   /** How long a request for an act of two persons waits for the second. */
   APPROVAL_VALID_HOURS: z.coerce.number().int().min(1).max(720).default(72),
+  /** Jobs move to Redis where this is set; PostgreSQL otherwise. */
+  REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
+  /** How long an export of the trail can be read. */
+  EXPORT_HOURS: z.coerce.number().int().min(1).max(720).default(168),
+  /** Entries in memory at once while an export is written; also what a crash of it costs. */
+  EXPORT_PART_ENTRIES: z.coerce.number().int().min(1).max(50_000).default(5_000),
+  /** A worker that was not heard of for this long has lost its job. */
+  QUEUE_LOCK_MS: z.coerce.number().int().min(500).max(600_000).default(30_000),
+  EXPORT_SWEEP_MS: z.coerce.number().int().min(100).max(3_600_000).default(30_000),
 })
 export type ComplianceConfig = z.infer<typeof ComplianceConfig>
 
@@ -49,18 +58,27 @@ export async function startCompliance(config: ComplianceConfig, logger: Logger):
     max: config.DATABASE_POOL_MAX,
     logger,
   })
-  const keys = await openKeys(config, pool)
+  const keyring = LocalKeyring.open(join(config.DATA_DIR, 'secrets', 'keyring.json'))
   const signer = signerFrom(join(config.DATA_DIR, 'secrets', 'audit-log-key'), config.AUDIT_ORIGIN)
+  const queue = openQueue({
+    name: 'audit-exports',
+    databaseUrl: config.DATABASE_URL,
+    ...(config.REDIS_URL ? { redisUrl: config.REDIS_URL } : {}),
+    outbox: { pool, table: 'exports.outbox' },
+    ...{ attempts: 20, backoffMs: 1_000, lockMs: config.QUEUE_LOCK_MS, logger },
+  })
+  const store = new ExportStore(join(config.DATA_DIR, 'exports'))
   const compliance = {
     pool,
     issuer: config.ISSUER,
     audience: config.TOKEN_AUDIENCE,
-    signingKey: await currentSigningKey(pool, keys.provider),
+    signingKey: await currentSigningKey(pool, keyring),
     log: new LogReader(pool, [verificationKey(signer), ...config.WITNESSES.map(({ vkey }) => vkey)]),
-    patientIndexKey: keys.derive('blind index'),
-    keyring: keys.provider,
+    patientIndexKey: keyring.derive('blind index'),
+    keyring,
     acts: ACTS,
     approvalHours: config.APPROVAL_VALID_HOURS,
+    exports: { queue, store, hours: config.EXPORT_HOURS },
   }
   const jwksUrl = config.JWKS_URL ?? `${config.ISSUER}/.well-known/jwks.json`
   const tokens = { issuer: config.ISSUER, audience: config.TOKEN_AUDIENCE, jwksUrl }
@@ -73,11 +91,10 @@ export async function startCompliance(config: ComplianceConfig, logger: Logger):
           pool,
           logger,
         )
-  const door = openDoor('compliance', pool, config, logger)
   const service = await startService({
     name: 'compliance',
     title: 'Vigil compliance',
-    module: ComplianceModule.with(compliance, tokens, door),
+    module: ComplianceModule.with(compliance, tokens),
     config,
     logger,
     checks: {
@@ -85,12 +102,16 @@ export async function startCompliance(config: ComplianceConfig, logger: Logger):
       ...(sequencing ? { 'audit log': async () => sequencing.check() } : {}),
     },
   })
+  const exporting = startExporting({
+    ...{ pool, keyring, store, queue, logger, log: compliance.log },
+    partEntries: config.EXPORT_PART_ENTRIES,
+    sweepMs: config.EXPORT_SWEEP_MS,
+  })
   const stop = async () => {
     await service.stop()
+    await exporting.stop()
     await sequencing?.stop()
-    await door.close()
     await pool.end()
-    keys.close()
   }
   return { ...service, stop }
 }

@@ -1,10 +1,8 @@
 import { join } from 'node:path'
 import multipart from '@fastify/multipart'
-import type pg from 'pg'
 import type { Logger } from 'pino'
 import { z } from 'zod'
-import { doorSettings, openDoor } from '#libs/auth'
-import { type Keys, keySettings, openKeys } from '#libs/crypto'
+import { LocalKeyring } from '#libs/crypto'
 import { Model } from '#libs/inference'
 import { BaseConfig, createPool, type RunningService, startService } from '#libs/platform'
 import { openQueue } from '#libs/queue'
@@ -17,9 +15,7 @@ import { BlobStore } from './storage/blob-store.js'
 const count = (low: number, high: number) => z.coerce.number().int().min(low).max(high)
 
 export const ImagingConfig = BaseConfig.extend({
-  ...keySettings,
-  ...doorSettings,
-  /** Jobs and budgets move to Redis where this is set; PostgreSQL otherwise. */
+  /** Jobs move to Redis where this is set; PostgreSQL otherwise. */
   REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
   MAX_IMAGE_BYTES: count(1_024, 2 ** 31 - 1).default(512 * 1024 * 1024),
   MODELS_DIR: z.string().default('models'),
@@ -46,14 +42,19 @@ const QUEUE = 'imaging'
 /** What a test may bring instead of what the configuration names. */
 export interface Replacements {
   models?: readonly AnalysisModel[]
-  keys?: Keys
 }
 
 async function open(
   config: ImagingConfig,
   logger: Logger,
-  { pool, keys, models }: { pool: pg.Pool; keys: Keys; models: readonly AnalysisModel[] },
+  models: readonly AnalysisModel[],
 ): Promise<Imaging> {
+  const pool = createPool(config.DATABASE_URL, {
+    applicationName: 'vigil-imaging',
+    max: config.DATABASE_POOL_MAX,
+    logger,
+  })
+  const keyring = LocalKeyring.open(join(config.DATA_DIR, 'secrets', 'keyring.json'))
   const queue = openQueue({
     name: QUEUE,
     databaseUrl: config.DATABASE_URL,
@@ -64,11 +65,11 @@ async function open(
     lockMs: config.QUEUE_LOCK_MS,
     logger,
   })
-  const derive = (purpose: string, tenant: string) => keys.derive(`deidentify ${purpose} ${tenant}`)
+  const derive = (purpose: string, tenant: string) => keyring.derive(`deidentify ${purpose} ${tenant}`)
   return {
-    ...{ pool, queue, keyring: keys.provider, models, logger },
-    store: await BlobStore.open(join(config.DATA_DIR, 'blobs'), keys.provider),
-    patientIndexKey: keys.derive('blind index'),
+    ...{ pool, queue, keyring, models, logger },
+    store: await BlobStore.open(join(config.DATA_DIR, 'blobs'), keyring),
+    patientIndexKey: keyring.derive('blind index'),
     deidentificationKeys: (tenant) => ({
       uid: derive('uid', tenant),
       patient: derive('patient', tenant),
@@ -91,24 +92,13 @@ export async function startImaging(
   const own = replacements.models
     ? undefined
     : await Model.load(join(config.MODELS_DIR, config.IMAGING_MODEL))
-  const pool = createPool(config.DATABASE_URL, {
-    applicationName: 'vigil-imaging',
-    max: config.DATABASE_POOL_MAX,
-    logger,
-  })
-  const keys = replacements.keys ?? (await openKeys(config, pool))
-  const imaging = await open(config, logger, { pool, keys, models: replacements.models ?? [own!] })
-  const { queue } = imaging
+  const imaging = await open(config, logger, replacements.models ?? [own!])
+  const { pool, queue } = imaging
   const jwksUrl = config.JWKS_URL ?? `${config.ISSUER}/.well-known/jwks.json`
-  const door = openDoor('imaging', pool, config, logger)
   const service = await startService({
     name: 'imaging',
     title: 'Vigil imaging',
-    module: ImagingModule.with(
-      imaging,
-      { issuer: config.ISSUER, audience: config.TOKEN_AUDIENCE, jwksUrl },
-      door,
-    ),
+    module: ImagingModule.with(imaging, { issuer: config.ISSUER, audience: config.TOKEN_AUDIENCE, jwksUrl }),
     config,
     logger,
     checks: { database: () => pool.query('SELECT 1'), queue: () => queue.depth() },
@@ -127,9 +117,7 @@ export async function startImaging(
     await service.stop()
     await sweeper.stop()
     await queue.close()
-    await door.close()
     await pool.end()
-    keys.close()
     await own?.close()
   }
   return { ...service, stop }

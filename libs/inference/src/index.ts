@@ -1,5 +1,2 @@
 export { ModelCard } from './card.js'
-export { Model, ModelError, type RunnableModel, type Values } from './model.js'
-export { Guard, GuardError, type GuardSettings, type GuardState } from './resilience/guard.js'
-export { GuardedModel } from './resilience/guarded-model.js'
-export { watchedGuard } from './resilience/watched.js'
+export { Model, ModelError, type Values } from './model.js'

@@ -30,7 +30,6 @@ export async function measureProfile(bench: Bench): Promise<void> {
   await bench.history('profiled', history)
   await bench.server.query('postgres', 'ALTER DATABASE profiled SET track_wal_io_timing = on')
   try {
-    const spawnedAt = performance.now()
     const service = await bench.fraud('profiled', ['--cpu-prof', `--cpu-prof-dir=${folder}`])
     await bench.load(service, connections, history, undefined, 2)
     await bench.settle()
@@ -38,11 +37,10 @@ export async function measureProfile(bench: Bench): Promise<void> {
     const before = {
       database: cpuSeconds(bench.server.pid),
       service: cpuSeconds(service.pid),
-      at: performance.now(),
+      at: process.hrtime.bigint(),
     }
     const measured = await bench.load(service, connections, history)
-    const loadedAt = performance.now()
-    const wall = (loadedAt - before.at) / 1000
+    const wall = Number(process.hrtime.bigint() - before.at) / 1e9
     const database = cpuSeconds(bench.server.pid) - before.database
     const own = cpuSeconds(service.pid) - before.service
     const after = await walSyncs(bench)
@@ -61,11 +59,7 @@ export async function measureProfile(bench: Bench): Promise<void> {
     })
     const [file] = readdirSync(folder)
     const profile = JSON.parse(readFileSync(join(folder, file!), 'utf8')) as CpuProfile
-    for (const [what, value] of sharesOf(
-      profile,
-      (before.at - spawnedAt) / 1000,
-      (loadedAt - spawnedAt) / 1000,
-    ))
+    for (const [what, value] of sharesOf(profile))
       bench.add({ part, what: `service: ${what}`, value: percent(value) })
   } finally {
     rmSync(folder, { recursive: true, force: true })

@@ -118,6 +118,25 @@ export function entriesStatement(
   }
 }
 
+/** Where the entries stand that the filters find, oldest first: one page from a keyset position. */
+export function positionsStatement(
+  tenant: string,
+  sought: Sought,
+  limit: number,
+  after?: Position,
+): Statement {
+  const values = new Values()
+  const source = sourceOf(values, tenant, sought)
+  const where = [...source.where, ...beyond(values, after, 'oldest')]
+  const by = 'ORDER BY e.recorded_at, e.id'
+  return {
+    text: `SELECT e.id, ${INSTANT} AS recorded_at, l.log_index
+      FROM (${pick('e.id, e.recorded_at', { ...source, where }, by, limit)}) e
+      LEFT JOIN audit.leaf l ON l.entry_id = e.id ${by}`,
+    values: values.all,
+  }
+}
+
 /** Up to here entries are counted exactly. */
 export const COUNT_LIMIT = 10_000
 

@@ -21,9 +21,8 @@ export class LogReader {
   }
 
   private readonly origin: string
-  private readonly nodes = nodesFromTiles(
-    async ({ level, n }) => (await this.tile(level, n)) ?? Buffer.alloc(0),
-  )
+  /** Nodes of the tree, out of its tiles. */
+  readonly nodes = nodesFromTiles(async ({ level, n }) => (await this.tile(level, n)) ?? Buffer.alloc(0))
 
   /** The newest signed checkpoint with the cosignatures it has so far, or undefined while the log has none. */
   async checkpoint(): Promise<{ size: number; note: string } | undefined> {
@@ -37,6 +36,11 @@ export class LogReader {
     // A log that was just renamed has none yet; the one before is of another log.
     if (!newest?.note.startsWith(`${this.origin}\n`)) return undefined
     return { size: Number(newest.size), note: newest.note }
+  }
+
+  /** Lowest index whose entry is published: those below were dropped after their period, their hashes were not. */
+  async minimumIndex(): Promise<number> {
+    return 0
   }
 
   /** All hashes that a tile has; with a width, exactly that many or undefined where it has fewer. */

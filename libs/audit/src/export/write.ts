@@ -17,6 +17,12 @@ export class ExportWriter {
     return this.line(entryLine(entry, readable))
   }
 
+  /** Takes up again after lines that another writer wrote, `entries` of them entries. */
+  continueAfter(written: Uint8Array, entries: number): void {
+    this.digest.update(written)
+    this.entries += entries
+  }
+
   end(): string {
     return `${JSON.stringify({ type: 'end', entries: this.entries, sha256: this.digest.digest('hex') })}\n`
   }
