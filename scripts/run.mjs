@@ -25,6 +25,7 @@ const commands = {
   'fraud:export': { script: 'fraud-export' },
   'imaging:evaluate': { script: 'imaging-evaluate' },
   'audit:verify': { script: 'audit-verify' },
+  witness: { script: '../apps/compliance/src/witness/main' },
   simulate: { script: 'simulate/main' },
   deidentify: { script: 'deidentify' },
   bench: { script: 'bench/main' },

@@ -35,9 +35,9 @@ const services = Object.entries(compose.services)
 const ours = ['compliance', 'fraud', 'imaging'] as const
 
 describe('docker-compose.yml', () => {
-  test('runs the three services, PostgreSQL, Redis and the gateway', () => {
+  test('runs the three services, a witness, PostgreSQL, Redis and the gateway', () => {
     expect(Object.keys(compose.services).sort()).toEqual(
-      ['compliance', 'fraud', 'gateway', 'imaging', 'migrate', 'postgres', 'redis'].sort(),
+      ['compliance', 'fraud', 'gateway', 'imaging', 'migrate', 'postgres', 'redis', 'witness'].sort(),
     )
   })
 

@@ -9,6 +9,7 @@ import { type Child, keepRunning, untilReady } from './child.js'
 import { keepDatabase } from './database.js'
 import { lockDataDir } from './lock.js'
 import { type Credentials, credentialsIn, type RolePasswords, rolePasswordsIn } from './secrets.js'
+import { superviseWitness } from './witness.js'
 
 const SERVICES = ['compliance', 'fraud', 'imaging'] as const
 export type ServiceName = (typeof SERVICES)[number]
@@ -80,14 +81,21 @@ async function prepareDatabase(
 const trustInEachOther = ({ TLS_CERT, NODE_EXTRA_CA_CERTS = TLS_CERT }: NodeJS.ProcessEnv) =>
   NODE_EXTRA_CA_CERTS ? { NODE_EXTRA_CA_CERTS } : {}
 
+const witnesses = (witness: { address: string } | undefined) =>
+  witness ? { WITNESSES: witness.address } : {}
+
 async function startServices(options: Options, adminUrl: string, passwords: RolePasswords) {
   const { dataDir, env, log } = options
   const host = env.HOST ?? '127.0.0.1'
   const ports = await choosePorts(options, host)
   const scheme = env.TLS_CERT ? 'https' : 'http'
-  const url = (name: ServiceName) => `${scheme}://${reachable(host)}:${ports[name]}`
+  const urlOf = (port: number) => `${scheme}://${reachable(host)}:${port}`
+  const url = (name: ServiceName) => urlOf(ports[name])
   const issuer = env.ISSUER ?? url('compliance')
   const logFile = (name: ServiceName) => join(dataDir, 'logs', `${name}.log`)
+  // Whoever names witnesses elsewhere (or none) needs none of ours.
+  const witness =
+    env.WITNESSES === undefined ? await superviseWitness({ dataDir, env, host, urlOf, log }) : undefined
   const children: Child[] = SERVICES.map((name) =>
     keepRunning({
       name,
@@ -101,7 +109,7 @@ async function startServices(options: Options, adminUrl: string, passwords: Role
         DATA_DIR: dataDir,
         DATABASE_URL: urlFor(adminUrl, `vigil_${name}`, passwords),
         ...(name === 'compliance'
-          ? { SEQUENCER_DATABASE_URL: urlFor(adminUrl, 'vigil_sequencer', passwords) }
+          ? { SEQUENCER_DATABASE_URL: urlFor(adminUrl, 'vigil_sequencer', passwords), ...witnesses(witness) }
           : {}),
         ISSUER: issuer,
         JWKS_URL: env.JWKS_URL ?? `${url('compliance')}/.well-known/jwks.json`,
@@ -109,9 +117,13 @@ async function startServices(options: Options, adminUrl: string, passwords: Role
       },
     }),
   )
-  const stop = async () => void (await Promise.all(children.map((child) => child.stop())))
+  const all = witness ? [...children, witness.child] : children
+  const stop = async () => void (await Promise.all(all.map((child) => child.stop())))
   try {
-    await Promise.all(SERVICES.map((name) => untilReady(name, url(name), logFile(name))))
+    await Promise.all([
+      witness?.ready(),
+      ...SERVICES.map((name) => untilReady(name, url(name), logFile(name))),
+    ])
   } catch (error) {
     await stop()
     throw error
@@ -129,7 +141,7 @@ function createDataDir(dataDir: string): void {
 
 /**
  * Starts everything on one data folder: the embedded PostgreSQL unless `DATABASE_URL` names another, the
- * migrations, the credentials of the first start, and the three services. Throws DataDirInUseError where
+ * migrations, the credentials of the first start, the three services and the witness of the audit log. Throws DataDirInUseError where
  * another Vigil holds the folder.
  */
 export async function startVigil({ dataDir: folder, env, log }: Options): Promise<Vigil> {

@@ -41,6 +41,9 @@ export const BaseConfig = z.object({
 })
 export type BaseConfig = z.infer<typeof BaseConfig>
 
+/** What is needed to serve HTTP; a process without a database has no more. */
+export type HttpConfig = Omit<BaseConfig, 'DATABASE_URL' | 'DATABASE_POOL_MAX'>
+
 /**
  * Parses the environment once, at start. Throws an error that names each wrong variable and what it should
  * be, never its value (it may be a secret).

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { parseForm, parseJson } from './body.js'
-import type { BaseConfig } from './config.js'
+import type { HttpConfig } from './config.js'
 import { limitConnections } from './connection.js'
 import { type Correlation, correlationFrom, withCorrelation } from './correlation.js'
 import { httpDuration } from './metrics.js'
@@ -31,7 +31,7 @@ interface HttpOptions {
   service: string
   logger: Logger
   readiness: Readiness
-  config: BaseConfig
+  config: HttpConfig
 }
 
 /** Headers that every response carries (OWASP ASVS 5.0 V3.4); a route may set its own `cache-control`. */
@@ -70,11 +70,11 @@ function acceptBodies(fastify: FastifyInstance): void {
 }
 type Done = (error: Error | null, body?: unknown) => void
 
-export const timesOf = ({ HEADERS_TIMEOUT_MS, BODY_TIMEOUT_MS }: BaseConfig) => ({
+export const timesOf = ({ HEADERS_TIMEOUT_MS, BODY_TIMEOUT_MS }: HttpConfig) => ({
   headersMs: HEADERS_TIMEOUT_MS,
   bodyMs: BODY_TIMEOUT_MS,
 })
-const requiresCertificate = ({ TLS_CLIENT_CA, TLS_CLIENT_AUTH }: BaseConfig) =>
+const requiresCertificate = ({ TLS_CLIENT_CA, TLS_CLIENT_AUTH }: HttpConfig) =>
   TLS_CLIENT_CA !== undefined && TLS_CLIENT_AUTH === 'required'
 
 /** Installs correlation, access log, metrics, strict bodies and problem+json on a Fastify instance. */

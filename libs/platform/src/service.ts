@@ -5,7 +5,7 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
-import type { BaseConfig } from './config.js'
+import type { HttpConfig } from './config.js'
 import { refuseConnection, serverOptions } from './connection.js'
 import { corsOptions } from './cors.js'
 import { frameworkErrors, installHttp, timesOf } from './http.js'
@@ -16,10 +16,10 @@ import { reloadTls, tlsFiles, tlsOptions } from './tls.js'
 import { invalidRequest } from './validation.js'
 
 interface ServiceOptions {
-  name: 'fraud' | 'imaging' | 'compliance'
+  name: 'fraud' | 'imaging' | 'compliance' | 'witness'
   title: string
   module: Type | DynamicModule
-  config: BaseConfig
+  config: HttpConfig
   logger: Logger
   checks: Record<string, Check>
   /** Largest body in bytes of routes that do not set their own; default 1 MiB. */

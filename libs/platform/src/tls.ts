@@ -4,7 +4,7 @@ import type { Server } from 'node:https'
 import type { Socket } from 'node:net'
 import { createSecureContext, TLSSocket, type TlsOptions } from 'node:tls'
 import type { Logger } from 'pino'
-import type { BaseConfig } from './config.js'
+import type { HttpConfig } from './config.js'
 
 /** PEM files of a TLS server; with `clientCa` clients are asked for a certificate of that authority (mTLS). */
 interface TlsFiles {
@@ -13,7 +13,7 @@ interface TlsFiles {
   clientCa?: string
 }
 
-type TlsSettings = Pick<BaseConfig, 'TLS_CERT' | 'TLS_KEY' | 'TLS_CLIENT_CA'>
+type TlsSettings = Pick<HttpConfig, 'TLS_CERT' | 'TLS_KEY' | 'TLS_CLIENT_CA'>
 
 /** The files that the configuration names, or undefined for plain HTTP. Half a configuration is an error. */
 export function tlsFiles({ TLS_CERT, TLS_KEY, TLS_CLIENT_CA }: TlsSettings): TlsFiles | undefined {
