@@ -1,52 +1,119 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { SingleBar } from 'cli-progress'
+import { ExportVerifier, type FailureKind, VerificationFailure } from '#libs/audit'
 import { verifyLog } from './audit/verify-log.js'
 import { requestToken } from './client/token.js'
 import type { Credentials } from './supervise/secrets.js'
 
-const USAGE = `npm run audit:verify -- URL [--checkpoint FILE] [--key VKEY] [--token TOKEN]
-Verifies a live audit log without its database: the signature, every entry, the whole tree, and, against a checkpoint
-that you kept (curl URL/log/checkpoint), that history was only appended to. Keep the verification key (URL/log/keys) too:
-a key that comes from the log itself proves nothing against whoever runs it.
-The token needs audit:read; without one the auditor of DATA_DIR/credentials.json asks for it.
-Exit code: 0 verified, 2 the log is not what it was (the place is named), 1 it could not be read.`
+const USAGE = `npm run audit:verify -- EXPORT|URL [--key VKEY]... [--checkpoint FILE] [--token TOKEN | --hashes]
+
+Verifies an exported file, or a live log, without its database: the signatures, every entry, the tree.
+  --key VKEY         verification key to trust, as /log/keys shows them: the log's, and those of witnesses, which must
+                     then have cosigned. Keep them apart: a key that comes along proves nothing against who runs the log.
+  --checkpoint FILE  a checkpoint that you kept (curl URL/log/checkpoint): history must only have been appended to since.
+  --token TOKEN      access token with audit:read, for the entries of a live log; without one the auditor of
+                     DATA_DIR/credentials.json asks for it.
+  --hashes           a live log's hashes alone, which are public: no token, no entry is read.
+
+Exit code: 0 verified; 1 it could not be read; 2 an entry or hash is not what was recorded (the place is named);
+3 not signed by the key, or not cosigned; 4 history is not what it was at the earlier checkpoint.`
+
+const EXIT: Record<FailureKind, number> = { unreadable: 1, changed: 2, signature: 3, history: 4 }
 
 async function auditorToken(url: string): Promise<string> {
   const file = join(process.env.DATA_DIR ?? '.data', 'credentials.json')
-  if (!existsSync(file)) throw new Error('Give a --token with the scope audit:read')
+  if (!existsSync(file)) throw new Error('Give a --token with the scope audit:read, or --hashes')
   const { clients } = JSON.parse(readFileSync(file, 'utf8')) as Credentials
   const auditor = clients.find((client) => client.scopes.includes('audit:read'))
-  if (!auditor) throw new Error('Give a --token with the scope audit:read')
+  if (!auditor) throw new Error('Give a --token with the scope audit:read, or --hashes')
   return requestToken(url, auditor, 'audit:read')
+}
+
+interface Given {
+  keys: string[]
+  earlier?: string
+}
+
+const OWN_KEYS =
+  'note: the keys came from the log itself; give --key with the ones that you keep to verify against whoever runs it'
+
+async function verifyUrl(url: string, given: Given, token: string | undefined): Promise<number> {
+  const bar = new SingleBar({ format: 'verifying {bar} {value}/{total} entries' })
+  bar.start(1, 0)
+  const progress = (done: number, size: number) => {
+    bar.setTotal(size)
+    bar.update(done)
+  }
+  const result = await verifyLog({ url, ...given, ...(token ? { token } : {}), progress }).finally(() =>
+    bar.stop(),
+  )
+  if (!result.ok) {
+    console.error(`NOT VERIFIED: ${result.failure}`)
+    return EXIT[result.kind]
+  }
+  const what = token ? 'entries' : 'entries by their hashes'
+  const witnessed =
+    result.witnesses.length > 0 ? `, cosigned by ${result.witnesses.join(', ')}` : ', cosigned by nobody'
+  console.log(`verified: ${result.size} ${what}, root ${result.root}${witnessed}`)
+  if (given.keys.length === 0) console.log(OWN_KEYS)
+  return 0
+}
+
+async function verifyFile(path: string, given: Given): Promise<number> {
+  const bar = new SingleBar({ format: 'verifying {bar} {percentage} %' })
+  bar.start(statSync(path).size, 0)
+  const verifier = new ExportVerifier(given)
+  try {
+    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
+      verifier.write(chunk as Buffer)
+      bar.increment((chunk as Buffer).length)
+    }
+    const { header, checkpoint, entries, withheld } = verifier.end()
+    bar.stop()
+    const witnessed = checkpoint.cosignatures.map(({ witness }) => witness).join(', ') || 'nobody'
+    const rest = withheld > 0 ? `, ${withheld} more by their hashes alone` : ''
+    const whole = header.complete
+      ? 'complete: nothing between them was left out'
+      : 'a selection: each is proved, what was not selected is not shown'
+    console.log(
+      `verified: ${entries} entries${rest} of ${checkpoint.origin} (${checkpoint.size} entries), cosigned by ${witnessed}\n${whole}`,
+    )
+    if (given.keys.length === 0) console.log(OWN_KEYS.replace('the log itself', 'the export itself'))
+    return 0
+  } catch (error) {
+    bar.stop()
+    if (!(error instanceof VerificationFailure)) throw error
+    console.error(`NOT VERIFIED: ${error.message}`)
+    return EXIT[error.kind]
+  }
 }
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { checkpoint: { type: 'string' }, key: { type: 'string' }, token: { type: 'string' } },
-  })
-  const url = positionals[0]?.replace(/\/$/, '')
-  if (positionals.length !== 1 || !url || !URL.canParse(url)) {
-    console.error(USAGE)
-    return 1
-  }
-  const bar = new SingleBar({ format: 'verifying {bar} {value}/{total} entries' })
-  bar.start(1, 0)
-  const result = await verifyLog({
-    url,
-    token: values.token ?? (await auditorToken(url)),
-    ...(values.key ? { key: values.key } : {}),
-    ...(values.checkpoint ? { earlier: readFileSync(values.checkpoint, 'utf8') } : {}),
-    progress: (done, size) => {
-      bar.setTotal(size)
-      bar.update(done)
+    options: {
+      checkpoint: { type: 'string' },
+      key: { type: 'string', multiple: true },
+      token: { type: 'string' },
+      hashes: { type: 'boolean' },
+      help: { type: 'boolean' },
     },
-  }).finally(() => bar.stop())
-  if (result.ok) console.log(`verified: ${result.size} entries, root ${result.root}`)
-  else console.error(`NOT VERIFIED: ${result.failure}`)
-  return result.ok ? 0 : 2
+  })
+  if (values.help) {
+    console.log(USAGE)
+    return 0
+  }
+  const target = positionals[0]
+  if (positionals.length !== 1 || !target) throw new Error(USAGE)
+  const given: Given = {
+    keys: values.key ?? [],
+    ...(values.checkpoint ? { earlier: readFileSync(values.checkpoint, 'utf8') } : {}),
+  }
+  if (!/^https?:\/\//.test(target)) return verifyFile(target, given)
+  const url = target.replace(/\/$/, '')
+  return verifyUrl(url, given, values.hashes ? undefined : (values.token ?? (await auditorToken(url))))
 }
 
 main().then(

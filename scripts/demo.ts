@@ -20,7 +20,9 @@ async function verifyAudit(url: string, token: string): Promise<Verification> {
     bar.setTotal(size)
     bar.update(done)
   }
-  return verifyLog({ url, token, progress }).finally(() => bar.stop())
+  // With the keys given, each witness among them must have cosigned.
+  const keys = (await (await fetch(`${url}/log/keys`)).text()).trim().split('\n')
+  return verifyLog({ url, token, keys, progress }).finally(() => bar.stop())
 }
 
 async function demonstrate({ urls, credentials }: Vigil): Promise<Figures> {

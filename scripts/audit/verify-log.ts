@@ -1,95 +1,125 @@
 import {
-  type Checkpoint,
   decodeBundle,
-  Frontier,
+  type FailureKind,
   HASH_LENGTH,
-  isSignedBy,
   leafHash,
-  parseCheckpoint,
-  parseNote,
-  parseVerificationKey,
+  openCheckpoint,
+  readKeys,
   TILE_WIDTH,
+  type TrustedCheckpoint,
   tilePath,
+  VerificationFailure,
 } from '#libs/audit'
+import { CheckedTiles } from './checked-tiles.js'
+import { LogSource } from './log-source.js'
 
 export interface VerifyOptions {
   /** Address of the compliance service. */
   url: string
-  /** Access token with the scope audit:read: the entries are not public. */
-  token: string
-  /** Verification key to trust; without one the log's own is taken, which proves less. */
-  key?: string
+  /** Access token with the scope audit:read: the entries are not public. Without one only hashes are verified. */
+  token?: string
+  /** Verification keys to trust: the log's, and those of witnesses that must have cosigned. Else the log's own are taken. */
+  keys?: readonly string[]
   /** Text of a checkpoint that was kept earlier. */
   earlier?: string
   progress?: (done: number, size: number) => void
 }
 
-export type Verification = { ok: true; size: number; root: string } | { ok: false; failure: string }
+export type Verification =
+  | { ok: true; size: number; root: string; entries: number; witnesses: string[] }
+  | { ok: false; kind: FailureKind; failure: string; index?: number }
 
-const failed = (failure: string): Verification => ({ ok: false, failure })
-
-async function fetchBytes({ url, token }: VerifyOptions, path: string): Promise<Buffer> {
-  const response = await fetch(`${url}${path}`, { headers: { authorization: `Bearer ${token}` } })
-  if (!response.ok) throw new Error(`${path} answered ${response.status}`)
-  return Buffer.from(await response.arrayBuffer())
+/** Entries of one tile against its hashes; throws with the place of the first that differs. */
+function checkEntries(entries: Buffer[], hashes: Buffer, first: number): void {
+  const hashAt = (at: number) => hashes.subarray(at * HASH_LENGTH, (at + 1) * HASH_LENGTH)
+  for (const [at, entry] of entries.entries()) {
+    const leaf = leafHash(entry)
+    if (leaf.equals(hashAt(at))) continue
+    const origin = entries.findIndex((_, other) => leaf.equals(hashAt(other)))
+    const what = origin < 0 ? 'is not what was recorded' : `is what was recorded as entry ${first + origin}`
+    throw new VerificationFailure('changed', `entry ${first + at} ${what}`, first + at)
+  }
 }
 
-/** A checkpoint whose signature by the key is valid, or undefined. */
-function readSigned(text: string, key: string): Checkpoint | undefined {
-  const note = parseNote(text)
-  const verifier = parseVerificationKey(key)
-  const checkpoint = parseCheckpoint(note.text)
-  return isSignedBy(note, verifier) && checkpoint.origin === verifier.name ? checkpoint : undefined
+/** The first entry of a bundle that cannot be had, found by asking for ever shorter beginnings of it. */
+async function firstMissing(source: LogSource, first: number, width: number): Promise<number> {
+  let [there, gone] = [0, width]
+  while (gone - there > 1) {
+    const middle = Math.floor((there + gone) / 2)
+    const part = await source.find(`/log/tile/${tilePath('entries', first / TILE_WIDTH, middle)}`)
+    if (part) there = middle
+    else gone = middle
+  }
+  return first + there
 }
 
-/** The bundle's entries against the published hashes; the index of the first that differs, or undefined. */
-function firstDifference(entries: Buffer[], hashes: Buffer, first: number): number | undefined {
-  const at = entries.findIndex(
-    (entry, n) => !leafHash(entry).equals(hashes.subarray(n * HASH_LENGTH, (n + 1) * HASH_LENGTH)),
-  )
-  return at < 0 ? undefined : first + at
+async function readEntries(source: LogSource, first: number, width: number): Promise<Buffer[]> {
+  const path = tilePath('entries', first / TILE_WIDTH, width)
+  const bundle = await source.find(`/log/tile/${path}`)
+  const entries = bundle && decodeBundle(bundle)
+  if (entries?.length === width) return entries
+  const index = await firstMissing(source, first, width)
+  throw new VerificationFailure('changed', `entry ${index} is missing`, index)
+}
+
+function openEarlier(options: VerifyOptions, keys: ReturnType<typeof readKeys>, now: TrustedCheckpoint) {
+  if (options.earlier === undefined) return undefined
+  const earlier = openCheckpoint(options.earlier, keys, { what: 'the earlier checkpoint' })
+  const fail = (message: string) => new VerificationFailure('history', message)
+  if (earlier.origin !== now.origin)
+    throw fail(`the earlier checkpoint is one of another log, ${earlier.origin}; this one is ${now.origin}`)
+  if (earlier.size > now.size) {
+    throw fail(
+      `the log has ${now.size} entries, but had ${earlier.size} when the earlier checkpoint was signed: entries were removed`,
+    )
+  }
+  return earlier
+}
+
+async function verify(options: VerifyOptions): Promise<Verification> {
+  const source = new LogSource(options.url, options.token)
+  const given = options.keys ?? []
+  const keys = readKeys(given.length > 0 ? given : (await source.text('/log/keys')).trim().split('\n'))
+  const what = 'the checkpoint'
+  const checkpoint = openCheckpoint(await source.text('/log/checkpoint'), keys, {
+    what,
+    everyWitness: given.length > 0,
+  })
+  const earlier = openEarlier(options, keys, checkpoint)
+  const { size, root, cosignatures } = checkpoint
+  const tiles = await CheckedTiles.open(source, checkpoint)
+  if (earlier && !(await tiles.rootAt(earlier.size)).equals(earlier.root)) {
+    throw new VerificationFailure(
+      'history',
+      `the first ${earlier.size} entries are not those of the earlier checkpoint: history was rewritten`,
+    )
+  }
+  for (let first = 0; first < size; first += TILE_WIDTH) {
+    const hashes = await tiles.read(0, first / TILE_WIDTH)
+    const width = hashes.length / HASH_LENGTH
+    if (source.readsEntries) checkEntries(await readEntries(source, first, width), hashes, first)
+    options.progress?.(first + width, size)
+  }
+  const entries = source.readsEntries ? size : 0
+  return {
+    ok: true,
+    size,
+    root: root.toString('base64'),
+    entries,
+    witnesses: cosignatures.map(({ witness }) => witness),
+  }
 }
 
 /**
- * Verifies a whole log with nothing but what it publishes: the signature of its checkpoint, every entry against its
- * leaf hash, the root over all of them, and, given an earlier checkpoint, that history was only appended to.
+ * Verifies a whole log with nothing but what it publishes: the signatures of its checkpoint, every tile up to the root,
+ * every entry against its hash, and, given an earlier checkpoint, that history was only appended to.
  */
 export async function verifyLog(options: VerifyOptions): Promise<Verification> {
-  const text = async (path: string) => (await fetchBytes(options, path)).toString('utf8')
-  const key = options.key ?? (await text('/log/keys')).split('\n')[0]!
-  const newest = readSigned(await text('/log/checkpoint'), key)
-  if (!newest) return failed('the checkpoint is not signed by the key of the log')
-  const earlier = options.earlier === undefined ? undefined : readSigned(options.earlier, key)
-  if (options.earlier !== undefined && !earlier)
-    return failed('the earlier checkpoint is not signed by the key of the log')
-  if (earlier && earlier.size > newest.size) {
-    return failed(
-      `the log has ${newest.size} entries, but had ${earlier.size} when the earlier checkpoint was signed: entries were removed`,
-    )
+  try {
+    return await verify(options)
+  } catch (error) {
+    if (!(error instanceof VerificationFailure)) throw error
+    const { kind, message, index } = error
+    return { ok: false, kind, failure: message, ...(index === undefined ? {} : { index }) }
   }
-  const frontier = new Frontier()
-  for (let first = 0; first < newest.size; first += TILE_WIDTH) {
-    const width = Math.min(TILE_WIDTH, newest.size - first)
-    const path = (level: number | 'entries') => `/log/tile/${tilePath(level, first / TILE_WIDTH, width)}`
-    const [bundle, hashes] = await Promise.all([
-      fetchBytes(options, path('entries')),
-      fetchBytes(options, path(0)),
-    ])
-    const entries = decodeBundle(bundle)
-    if (entries.length !== width || hashes.length !== width * HASH_LENGTH)
-      return failed(`entries ${first} to ${first + width - 1} are not all there`)
-    const wrong = firstDifference(entries, hashes, first)
-    if (wrong !== undefined) return failed(`entry ${wrong} is not what was recorded`)
-    for (const entry of entries) {
-      frontier.append(leafHash(entry))
-      if (frontier.size === earlier?.size && !frontier.root().equals(earlier.root)) {
-        return failed(
-          `the first ${earlier.size} entries are not those of the earlier checkpoint: history was rewritten`,
-        )
-      }
-    }
-    options.progress?.(frontier.size, newest.size)
-  }
-  if (!frontier.root().equals(newest.root)) return failed('the entries do not make up the signed root')
-  return { ok: true, size: newest.size, root: newest.root.toString('base64') }
 }

@@ -27,7 +27,12 @@ export function summaryRows({ payments, images, audit }: Figures): [string, stri
     ],
     ['model findings', predictions.join(', ') || 'none'],
     ['PHI after de-identification', `${images.phiFound} of ${images.phiPlanted} pieces found`],
-    ['audit entries verified', audit.ok ? String(audit.size) : `NONE: ${audit.failure}`],
+    [
+      'audit entries verified',
+      audit.ok
+        ? `${audit.size}, cosigned by ${audit.witnesses.join(', ') || 'nobody'}`
+        : `NONE: ${audit.failure}`,
+    ],
   ]
 }
 
@@ -43,6 +48,7 @@ export function complaints({ payments, images, audit }: Figures): string[] {
     [images.quarantined === 0, 'images with burned-in names were not quarantined'],
     [images.phiFound > 0, `${images.phiFound} pieces of identity were left in images`],
     [!audit.ok, 'the audit log does not verify'],
+    [audit.ok && audit.witnesses.length === 0, 'no witness cosigned the audit log'],
     [audit.ok && audit.size < payments.decided + images.submitted, 'there are fewer audit entries than acts'],
   ]
   return wrong.filter(([is]) => is).map(([, text]) => text)

@@ -13,7 +13,8 @@ export interface TestDatabase {
   drop(): Promise<void>
 }
 
-async function administer(sql: string): Promise<void> {
+/** Runs a statement outside every test database, as superuser. */
+export async function administer(sql: string): Promise<void> {
   const url = new URL(inject('templateUrl'))
   url.pathname = '/postgres'
   const client = new pg.Client({ connectionString: url.href })

@@ -8,21 +8,21 @@ import { noteSigner, parseNote, parseVerificationKey, signNote, verificationKey 
 import { consistencyProof, type NodeReader, rootOf } from '../merkle/tree.js'
 import { parseWitnesses } from './client.js'
 import { judge } from './judge.js'
-import { addCheckpointText, parseAddCheckpoint } from './request.js'
+import { type AddCheckpoint, addCheckpointText, parseAddCheckpoint } from './request.js'
 
 const log = noteSigner('log.example', Buffer.alloc(32, 1))
 const keys = [parseVerificationKey(verificationKey(log))]
-const tree = (size: number, what = 'entry'): NodeReader => {
+function tree(size: number, what = 'entry'): NodeReader {
   const leaves = Array.from({ length: size }, (_, at) => leafHash(Buffer.from(`${what} ${at}`)))
   const read = (level: number, index: number): Buffer =>
     level === 0 ? leaves[index]! : nodeHash(read(level - 1, index * 2), read(level - 1, index * 2 + 1))
   return async (level, index) => read(level, index)
 }
-const signed = (size: number, root: Buffer, signer = log) =>
+const signed = (size: number, root: Buffer, signer = log): string =>
   signNote(signer, checkpointText({ origin: signer.name, size, root }))
 
 /** What is submitted when a witness knows `old` leaves and the log has `size`. */
-async function request(old: number, size: number, what = 'entry') {
+async function request(old: number, size: number, what = 'entry'): Promise<AddCheckpoint> {
   const read = tree(size, what)
   const proof = old === 0 || old === size ? [] : await consistencyProof(read, old, size)
   return { oldSize: old, proof, note: signed(size, await rootOf(read, size)) }
@@ -49,7 +49,7 @@ describe('refused, each with the status of the specification', () => {
   const stranger = noteSigner('other.example', Buffer.alloc(32, 1))
   const body = async (old: number, size: number) => addCheckpointText(await request(old, size))
 
-  test.each([
+  test.each<[string, number, () => Promise<string>]>([
     [
       'an unknown origin',
       404,
@@ -86,7 +86,7 @@ describe('refused, each with the status of the specification', () => {
       async () => (await body(5, 5)).replace('old 5\n', `old 5\n${EMPTY_ROOT.toString('base64')}\n`),
     ],
     ['a smaller tree', 409, async () => addCheckpointText(await request(3, 4))],
-  ] as const)('%s: %i', async (_case, status, submitted) => {
+  ])('%s: %i', async (_case, status, submitted) => {
     expect(judge(await submitted(), await knowing(5)).status).toBe(status)
   })
 
