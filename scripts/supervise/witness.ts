@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path'
 import { cosignatureKey, signerFrom, verificationKey } from '#libs/audit'
+import { witnessKey } from '../../apps/compliance/src/witness/state.js'
 import { freePort } from '../embedded/port.js'
 import { type Child, keepRunning, untilReady } from './child.js'
 
@@ -36,7 +37,7 @@ export async function superviseWitness({
   const origin = env.AUDIT_ORIGIN || 'vigil.invalid/audit'
   const name = env.WITNESS_NAME || 'vigil.invalid/witness'
   const logSigner = signerFrom(join(dataDir, 'secrets', 'audit-log-key'), origin)
-  const witness = signerFrom(join(folder, 'key'), name)
+  const witness = witnessKey(folder, name)
   const wanted = Number(env.WITNESS_PORT ?? PORT)
   const port = await freePort(wanted, host)
   if (port !== wanted && wanted !== 0) log(`port ${wanted} is taken: the witness listens on ${port}`)

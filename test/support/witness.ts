@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { cosignatureKey, signerFrom, verificationKey } from '#libs/audit'
 import { createLogger, type RunningService } from '#libs/platform'
 import { startWitness, WitnessConfig } from '../../apps/compliance/src/witness/start.js'
+import { witnessKey } from '../../apps/compliance/src/witness/state.js'
 import { freePort } from '../../scripts/embedded/port.js'
 
 const ORIGIN = 'vigil.invalid/audit'
@@ -34,7 +35,7 @@ export async function startWitnessUnderTest(dataDir: string, origin = ORIGIN): P
     service = await startWitness(config, createLogger('witness', 'silent'))
   }
   await start()
-  const vkey = cosignatureKey(signerFrom(join(folder, 'key'), config.WITNESS_NAME))
+  const vkey = cosignatureKey(witnessKey(folder, config.WITNESS_NAME))
   const url = `http://127.0.0.1:${port}`
   return {
     address: `${url} ${vkey}`,

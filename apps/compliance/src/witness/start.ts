@@ -1,11 +1,10 @@
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type DynamicModule, Module } from '@nestjs/common'
 import type { Logger } from 'pino'
 import { z } from 'zod'
-import { cosignatureKey, parseVerificationKey, signerFrom } from '#libs/audit'
+import { cosignatureKey, parseVerificationKey } from '#libs/audit'
 import { BaseConfig, type RunningService, startService } from '#libs/platform'
-import { WitnessState } from './state.js'
+import { WitnessState, witnessKey } from './state.js'
 import { WitnessController } from './witness.controller.js'
 import { WITNESS, Witness } from './witness.js'
 
@@ -49,9 +48,8 @@ class WitnessModule {
 /** Starts a witness; resolves when it listens. */
 export async function startWitness(config: WitnessConfig, logger: Logger): Promise<RunningService> {
   const folder = config.WITNESS_DIR ?? join(config.DATA_DIR, 'witness')
-  const keyFile = join(folder, 'key')
-  const state = WitnessState.open(folder, !existsSync(keyFile))
-  const signer = signerFrom(keyFile, config.WITNESS_NAME)
+  const signer = witnessKey(folder, config.WITNESS_NAME)
+  const state = WitnessState.open(folder)
   const witness = new Witness({
     signer,
     vkey: cosignatureKey(signer),

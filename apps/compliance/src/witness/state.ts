@@ -1,6 +1,6 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Checkpoint, checkpointText, parseCheckpoint } from '#libs/audit'
+import { type Checkpoint, checkpointText, type NoteSigner, parseCheckpoint, signerFrom } from '#libs/audit'
 import { writeDurably } from '#libs/platform'
 
 const isAlive = (pid: number): boolean => {
@@ -10,6 +10,18 @@ const isAlive = (pid: number): boolean => {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
+}
+
+const statePath = (folder: string) => join(folder, 'state.json')
+
+/**
+ * The witness's key in a folder. Made on first use together with an empty state: a key without its state has forgotten
+ * what it cosigned, and must not sign again.
+ */
+export function witnessKey(folder: string, name: string): NoteSigner {
+  const path = join(folder, 'key')
+  if (!existsSync(path)) writeDurably(statePath(folder), '{}\n')
+  return signerFrom(path, name)
 }
 
 /** Two witnesses on one state could each cosign what the other would have refused. Returns how to give it back. */
@@ -41,16 +53,12 @@ export class WitnessState {
     readonly close: () => void,
   ) {}
 
-  /** Opens the state of a folder. `isNew` says that the witness has no key yet: only then there may be none. */
-  static open(folder: string, isNew: boolean): WitnessState {
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
-    const path = join(folder, 'state.json')
+  /** Opens the state of a witness that has its key. */
+  static open(folder: string): WitnessState {
+    const path = statePath(folder)
     const unlock = lock(join(folder, 'lock'))
     try {
-      if (!existsSync(path)) {
-        if (!isNew) throw new Error(`${path} is gone: restore it, or start a witness with a new key`)
-        writeDurably(path, '{}\n')
-      }
+      if (!existsSync(path)) throw new Error(`${path} is gone: restore it, or start a witness with a new key`)
       const texts = new Map(Object.entries(JSON.parse(readFileSync(path, 'utf8')) as Record<string, string>))
       for (const text of texts.values()) parseCheckpoint(text)
       return new WitnessState(path, texts, unlock)
