@@ -11,7 +11,7 @@ import { authorize, type Principal, principalOf } from './principal.js'
 @Controller()
 class DoorsController {
   @Get('open')
-  @Public()
+  @Public('a test')
   open() {
     return { door: 'open' }
   }

@@ -1,14 +1,17 @@
-import { createParamDecorator, type ExecutionContext, SetMetadata } from '@nestjs/common'
+import { applyDecorators, createParamDecorator, type ExecutionContext, SetMetadata } from '@nestjs/common'
+import { ApiExtension } from '@nestjs/swagger'
 import type { Principal } from './principal.js'
 
 export const REQUIRED_SCOPES = 'vigil:scopes'
 export const PUBLIC = 'vigil:public'
 
 /** The scopes that a caller of this route must hold, all of them. */
-export const Scopes = (first: string, ...more: string[]) => SetMetadata(REQUIRED_SCOPES, [first, ...more])
+export const Scopes = (first: string, ...more: string[]) =>
+  applyDecorators(SetMetadata(REQUIRED_SCOPES, [first, ...more]), ApiExtension('x-scopes', [first, ...more]))
 
-/** The route needs no token. Say why where it is used. */
-export const Public = () => SetMetadata(PUBLIC, true)
+/** The route needs no token, and why that is right: the reason stands in the OpenAPI document. */
+export const Public = (reason: string) =>
+  applyDecorators(SetMetadata(PUBLIC, true), ApiExtension('x-public', reason))
 
 /** The verified caller, as a parameter of a route. */
 export const Caller = createParamDecorator((_: unknown, context: ExecutionContext): Principal => {

@@ -2,7 +2,6 @@ import type { Server } from 'node:https'
 import { type DynamicModule, StandardSchemaValidationPipe, type Type } from '@nestjs/common'
 import { NestFactory } from '@nestjs/core'
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify'
-import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { HttpConfig } from './config.js'
@@ -10,6 +9,7 @@ import { refuseConnection, serverOptions } from './connection.js'
 import { corsOptions } from './cors.js'
 import { frameworkErrors, installHttp, timesOf } from './http.js'
 import { nestLogger } from './logger.js'
+import { describeRoutes } from './openapi.js'
 import { type Check, installOperations, type Readiness } from './operations.js'
 import { ProblemFilter } from './problem.filter.js'
 import { reloadTls, tlsFiles, tlsOptions } from './tls.js'
@@ -60,19 +60,6 @@ function createAdapter({ config, bodyLimit = MIB }: ServiceOptions): FastifyAdap
   })
 }
 
-function describe(app: NestFastifyApplication, title: string): void {
-  const document = new DocumentBuilder()
-    .setOpenAPIVersion('3.1.0')
-    .setTitle(title)
-    .setVersion('1')
-    .setLicense('Apache-2.0', 'https://www.apache.org/licenses/LICENSE-2.0')
-    .addBearerAuth()
-    .build()
-  SwaggerModule.setup('docs', app, () => SwaggerModule.createDocument(app, document), {
-    jsonDocumentUrl: 'openapi.json',
-  })
-}
-
 /** Starts a Nest application with everything that all services share, and listens. */
 export async function startService(options: ServiceOptions): Promise<RunningService> {
   const { name, title, config, logger, checks } = options
@@ -90,7 +77,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
   if (config.CORS_ORIGINS.length > 0) app.enableCors(corsOptions(config.CORS_ORIGINS))
   await options.configure?.(fastify)
   installOperations(fastify, name, readiness, checks)
-  describe(app, title)
+  describeRoutes(app, title)
   await app.listen(config.PORT, config.HOST)
   const url = await app.getUrl()
   logger.info({ url }, 'listening')

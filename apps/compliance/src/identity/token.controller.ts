@@ -32,7 +32,7 @@ function tokenProblem(error: TokenError, description: string): ProblemError {
 
 /** Token endpoint (RFC 6749 4.4) and discovery documents. Public: this is where callers prove who they are. */
 @ApiTags('identity')
-@Public()
+@Public('callers prove who they are here; keys and discovery are for every verifier')
 @Controller()
 export class TokenController {
   private readonly limiter = new RateLimiterMemory({ points: PER_MINUTE, duration: 60 })

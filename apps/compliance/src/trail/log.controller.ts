@@ -27,7 +27,7 @@ function parseTile(path: string): { n: number; width: number } | undefined {
 export class LogController {
   constructor(@Inject(COMPLIANCE) private readonly compliance: Compliance) {}
 
-  @Public()
+  @Public('a checkpoint is a signed hash; monitors compare what they were shown')
   @Get('checkpoint')
   async checkpoint(@Res() reply: FastifyReply): Promise<void> {
     const newest = await this.compliance.log.checkpoint()
@@ -35,7 +35,7 @@ export class LogController {
     reply.type('text/plain; charset=utf-8').header('cache-control', 'no-cache').send(newest.note)
   }
 
-  @Public()
+  @Public('public keys')
   @Get('keys')
   keys(@Res() reply: FastifyReply): void {
     reply.type('text/plain; charset=utf-8').send(this.compliance.log.keys.map((key) => `${key}\n`).join(''))
@@ -50,7 +50,7 @@ export class LogController {
     reply.type('application/octet-stream').header('cache-control', 'private, max-age=3600').send(bundle)
   }
 
-  @Public()
+  @Public('hashes only: they say nothing of an entry')
   @Get('tile/:level/*')
   async tile(
     @Param('level') level: string,
