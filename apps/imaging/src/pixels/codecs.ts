@@ -7,20 +7,31 @@ export interface Decompressed {
   rows: number
   samples: number
   bitsPerSample: number
+  /** Whether the compressed stream says that its samples are signed (JPEG 2000). */
+  signed: boolean
 }
 
 interface WasmDecoder {
   getEncodedBuffer(length: number): Uint8Array
   decode(): void
   getDecodedBuffer(): Uint8Array
-  getFrameInfo(): { width: number; height: number; componentCount: number; bitsPerSample: number }
+  getFrameInfo(): {
+    width: number
+    height: number
+    componentCount: number
+    bitsPerSample: number
+    isSigned?: boolean
+  }
   delete(): void
 }
 type WasmModule = Record<string, new () => WasmDecoder>
 type WasmFactory = (options: { print(): void; printErr(): void }) => Promise<WasmModule>
 
-/** The codecs print what they read: nothing of an image belongs into a log. */
-const SILENT = { print: () => undefined, printErr: () => undefined }
+/**
+ * The codecs print what they read: nothing of an image belongs into a log. A fresh object each time, because a codec
+ * makes the object that it is given its own.
+ */
+const silent = () => ({ print: () => undefined, printErr: () => undefined })
 
 const PACKAGES = {
   jpeg: () => import('@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs'),
@@ -58,7 +69,7 @@ function load(name: Package): Promise<WasmModule> {
   let module = loaded.get(name)
   if (!module) {
     module = (PACKAGES[name]() as Promise<{ default: unknown }>).then((imported) =>
-      (imported.default as WasmFactory)(SILENT),
+      (imported.default as WasmFactory)(silent()),
     )
     loaded.set(name, module)
   }
@@ -70,20 +81,30 @@ async function runWasm(name: Package, bytes: Buffer): Promise<Decompressed> {
   try {
     decoder.getEncodedBuffer(bytes.length).set(bytes)
     decoder.decode()
-    const { width, height, componentCount, bitsPerSample } = decoder.getFrameInfo()
+    const { width, height, componentCount, bitsPerSample, isSigned } = decoder.getFrameInfo()
     return {
       data: Buffer.from(decoder.getDecodedBuffer()),
       columns: width,
       rows: height,
       samples: componentCount,
       bitsPerSample,
+      signed: isSigned === true,
     }
   } finally {
     decoder.delete()
   }
 }
 
-function runLossless(bytes: Buffer): Decompressed {
+const END_OF_IMAGE = Buffer.from([0xff, 0xd9])
+
+/** The decoder loses the last sample where its code ends with a byte (2.1.2): a spare byte before the end helps. */
+function withSpareByte(bytes: Buffer): Buffer {
+  const end = bytes.lastIndexOf(END_OF_IMAGE)
+  return end < 0 ? bytes : Buffer.concat([bytes.subarray(0, end), Buffer.of(0), END_OF_IMAGE])
+}
+
+function runLossless(image: Buffer): Decompressed {
+  const bytes = withSpareByte(image)
   const decoder = new LosslessDecoder()
   const output = decoder.decode(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length)
   const { dimX, dimY, numComp, precision } = decoder.frame as {
@@ -99,6 +120,7 @@ function runLossless(bytes: Buffer): Decompressed {
     rows: dimY,
     samples: numComp ?? 1,
     bitsPerSample: precision,
+    signed: false,
   }
 }
 

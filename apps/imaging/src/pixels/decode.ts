@@ -1,21 +1,23 @@
 import { type Element, type Instance, textOf, ushortOf } from '../deidentify/dicom/element.js'
 import { DECOMPRESSOR, decompress } from './codecs.js'
+import { framesOf } from './fragments.js'
 import type { Decoded, Frame } from './frame.js'
 import { decodeRle } from './rle.js'
 
-const PIXEL_DATA = 0x7fe00010
-const RLE = '1.2.840.10008.1.2.5'
+export const PIXEL_DATA = 0x7fe00010
+export const RLE = '1.2.840.10008.1.2.5'
 /** Largest frame that is decoded, in samples: 256 megapixels of one sample. */
 const MOST_SAMPLES = 2 ** 28
 
 /** What the header says of the pixels (PS3.3 C.7.6.3). */
-interface Layout extends Omit<Frame, 'data'> {
+export interface Layout extends Omit<Frame, 'data' | 'coded'> {
   bitsAllocated: number
   frames: number
   planar: boolean
 }
 
-function layoutOf(instance: Instance): Layout | undefined {
+/** The layout that the header states; undefined where it states none. */
+export function layoutOf(instance: Instance): Layout | undefined {
   const number = (tag: number) => ushortOf(instance, tag)
   const [rows, columns, bitsAllocated] = [number(0x00280010), number(0x00280011), number(0x00280100)]
   if (!rows || !columns || !bitsAllocated) return undefined
@@ -30,35 +32,6 @@ function layoutOf(instance: Instance): Layout | undefined {
     frames: Number.parseInt(textOf(instance, 0x00280008) ?? '1', 10) || 1,
     planar: number(0x00280006) === 1,
   }
-}
-
-/** Fragments of encapsulated pixel data; the first is the offset table (PS3.5 A.4). */
-function fragmentsOf(dataset: Buffer, { valueStart, valueEnd }: Element): Buffer[] {
-  const fragments: Buffer[] = []
-  for (let at = valueStart; at + 8 <= valueEnd; ) {
-    const length = dataset.readUInt32LE(at + 4)
-    fragments.push(dataset.subarray(at + 8, at + 8 + length))
-    at += 8 + length
-  }
-  return fragments
-}
-
-/** The bytes of one compressed frame: by the offset table, else one fragment a frame, else all fragments for one frame. */
-function frameBytes(fragments: Buffer[], index: number, frames: number): Buffer | undefined {
-  const [table, ...rest] = fragments
-  if (frames === 1) return Buffer.concat(rest)
-  if (table && table.length === frames * 4) {
-    const from = table.readUInt32LE(index * 4)
-    const to = index + 1 < frames ? table.readUInt32LE((index + 1) * 4) : Number.POSITIVE_INFINITY
-    let at = 0
-    const chosen = rest.filter((fragment) => {
-      const inside = at >= from && at < to
-      at += 8 + fragment.length
-      return inside
-    })
-    return Buffer.concat(chosen)
-  }
-  return rest.length === frames ? rest[index] : undefined
 }
 
 function typed(bytes: Buffer, bits: number, signed: boolean): Frame['data'] {
@@ -106,6 +79,21 @@ function native(instance: Instance, element: Element, layout: Layout, index: num
   return planar && samplesPerPixel > 1 ? interleave(frame, pixels, samplesPerPixel, size) : frame
 }
 
+/** Two pixels share their colour differences: Y Y Cb Cr (PS3.3 C.7.6.3.1.2, YBR_FULL_422). */
+function halved(instance: Instance, element: Element, layout: Layout, index: number): Buffer | undefined {
+  const { rows, columns, bitsAllocated, samplesPerPixel } = layout
+  const length = rows * columns * 2
+  const from = element.valueStart + index * length
+  if (bitsAllocated !== 8 || samplesPerPixel !== 3 || columns % 2 === 1) return undefined
+  if (from + length > element.valueEnd) return undefined
+  const out = Buffer.alloc(rows * columns * 3)
+  for (let pair = 0; pair < length / 4; pair++) {
+    const [first, second, blue, red] = instance.dataset.subarray(from + pair * 4, from + pair * 4 + 4)
+    out.set([first!, blue!, red!, second!, blue!, red!], pair * 6)
+  }
+  return out
+}
+
 const damaged = (reason: string): Decoded => ({ kind: 'damaged', reason })
 const unsupported = ({ transferSyntax }: Instance): Decoded => ({ kind: 'unsupported', transferSyntax })
 
@@ -115,8 +103,9 @@ async function compressed(
   layout: Layout,
   index: number,
 ): Promise<Decoded> {
-  const bytes = frameBytes(fragmentsOf(instance.dataset, element), index, layout.frames)
-  if (!bytes) return damaged('the frame is not among the fragments')
+  const fragments = framesOf(instance, element, layout.frames)?.[index]
+  if (!fragments) return damaged('the frame is not among the fragments')
+  const bytes = fragments.length === 1 ? fragments[0]! : Buffer.concat(fragments)
   const { rows, columns, samplesPerPixel, bitsAllocated } = layout
   if (instance.transferSyntax === RLE) {
     const data = decodeRle(bytes, rows * columns, samplesPerPixel, bitsAllocated / 8)
@@ -139,6 +128,7 @@ async function compressed(
         ...layout,
         photometric,
         samplesPerPixel: result.samples,
+        coded: { precision: result.bitsPerSample, signed: result.signed },
         data: typed(result.data, bits, layout.signed),
       },
     }
@@ -156,8 +146,9 @@ export async function decodeFrame(instance: Instance, index = 0): Promise<Decode
     return damaged('the image is too large')
   if (index >= layout.frames || ![1, 8, 16, 32].includes(layout.bitsAllocated)) return unsupported(instance)
   if (element.encapsulated) return compressed(instance, element, layout, index)
-  if (layout.photometric.startsWith('YBR_FULL_422')) return unsupported(instance)
-  const data = native(instance, element, layout, index)
+  const data = layout.photometric.startsWith('YBR_FULL_422')
+    ? halved(instance, element, layout, index)
+    : native(instance, element, layout, index)
   if (!data) return damaged('there are fewer pixels than the header says')
   return { kind: 'frame', frame: { ...layout, data: typed(data, layout.bitsAllocated, layout.signed) } }
 }

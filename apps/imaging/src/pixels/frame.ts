@@ -6,6 +6,8 @@ export interface Frame {
   photometric: string
   bitsStored: number
   signed: boolean
+  /** What the compressed stream says of its samples, where the frame comes out of one. */
+  coded?: { precision: number; signed: boolean }
   data: Uint8Array | Uint16Array | Int8Array | Int16Array | Uint32Array | Int32Array
 }
 

@@ -44,3 +44,55 @@ export function decodeRle(
   }
   return out
 }
+
+/** PackBits of one plane: runs of two or more, else literals of up to 128 bytes. */
+function packSegment(plane: Uint8Array): Buffer {
+  const out: number[] = []
+  for (let at = 0; at < plane.length; ) {
+    let run = 1
+    while (run < 128 && plane[at + run] === plane[at]) run++
+    if (run > 1) {
+      out.push(257 - run, plane[at]!)
+      at += run
+      continue
+    }
+    const from = at
+    while (at < plane.length && at - from < 128 && (at + 1 === plane.length || plane[at] !== plane[at + 1]))
+      at++
+    out.push(at - from - 1, ...plane.subarray(from, at))
+  }
+  return Buffer.from(out)
+}
+
+/** Native little-endian bytes with samples interleaved as an RLE frame (PS3.5 G). Rows are packed one by one (G.3.1). */
+export function encodeRle(
+  bytes: Uint8Array,
+  columns: number,
+  samples: number,
+  bytesPerSample: number,
+): Buffer {
+  const count = samples * bytesPerSample
+  const pixels = bytes.length / count
+  const header = Buffer.alloc(64)
+  header.writeUInt32LE(count, 0)
+  const segments: Buffer[] = []
+  let offset = 64
+  for (let segment = 0; segment < count; segment++) {
+    const sample = Math.floor(segment / bytesPerSample)
+    const place = sample * bytesPerSample + (bytesPerSample - 1 - (segment % bytesPerSample))
+    const rows: Buffer[] = []
+    for (let row = 0; row * columns < pixels; row++) {
+      const plane = Uint8Array.from(
+        { length: columns },
+        (_, column) => bytes[(row * columns + column) * count + place]!,
+      )
+      rows.push(packSegment(plane))
+    }
+    header.writeUInt32LE(offset, 4 + segment * 4)
+    const packed = Buffer.concat(rows)
+    const whole = packed.length % 2 ? Buffer.concat([packed, Buffer.of(0)]) : packed
+    segments.push(whole)
+    offset += whole.length
+  }
+  return Buffer.concat([header, ...segments])
+}

