@@ -138,7 +138,6 @@ async function writeCompressed(
     fragments[index] = [await encodeFrame(frame, instance)]
     frames.push(index)
   }
-  if (frames.length === 0) return { elements: new Map(), frames }
   const table = (tag: number) => instance.elements.find((candidate) => candidate.tag === tag)
   const [offsets, lengths] = [table(EXTENDED_OFFSETS), table(EXTENDED_LENGTHS)]
   const { value, places } = encapsulate(fragments, offsets !== undefined)
@@ -172,6 +171,7 @@ export async function cleanPixels(
     const written = element.encapsulated
       ? await writeCompressed(instance, element, regions)
       : await writeNative(instance, element, regions)
+    if (written?.frames.length === 0) return { kind: 'clean', ...mark }
     return written
       ? { kind: 'cleaned', regions, ...written, ...mark }
       : { kind: 'refused', reason: 'pixels_not_writable' }
