@@ -8,6 +8,9 @@ import { AuditGuards1764000001000 } from './1764000001000-audit-guards.js'
 import { Approvals1764000001100 } from './1764000001100-approvals.js'
 import { TrailIndexes1764000001101 } from './1764000001101-trail-indexes.js'
 import { Exports1764000001102 } from './1764000001102-exports.js'
+import { KeyRotation1764000001200 } from './1764000001200-key-rotation.js'
+import { Erasure1764000001201 } from './1764000001201-erasure.js'
+import { Budgets1764000001400 } from './1764000001400-budgets.js'
 
 /** Every migration of the database, in order. A landed migration is never edited. */
 export const migrations = [
@@ -21,4 +24,7 @@ export const migrations = [
   Approvals1764000001100,
   TrailIndexes1764000001101,
   Exports1764000001102,
+  KeyRotation1764000001200,
+  Erasure1764000001201,
+  Budgets1764000001400,
 ]

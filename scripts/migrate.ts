@@ -14,6 +14,7 @@ const MigrateConfig = z.object({
   FRAUD_DB_PASSWORD: z.string().min(16),
   IMAGING_DB_PASSWORD: z.string().min(16),
   SEQUENCER_DB_PASSWORD: z.string().min(16),
+  KEYS_DB_PASSWORD: z.string().min(16),
 })
 
 async function main(): Promise<void> {
@@ -24,6 +25,7 @@ async function main(): Promise<void> {
     vigil_fraud: config.FRAUD_DB_PASSWORD,
     vigil_imaging: config.IMAGING_DB_PASSWORD,
     vigil_sequencer: config.SEQUENCER_DB_PASSWORD,
+    vigil_keys: config.KEYS_DB_PASSWORD,
   })
   const client = new pg.Client({ connectionString: config.DATABASE_URL })
   await client.connect()

@@ -22,12 +22,19 @@ const CLIENTS: Record<string, string[]> = {
   clinic: ['ai:inference', 'data:read'],
   analyst: ['data:read', 'fraud:review'],
   auditor: ['audit:read'],
-  'privacy-officer': ['audit:read', 'phi:reidentify', 'holds:write', 'retention:write', 'approvals:decide'],
+  'privacy-officer': [
+    'audit:read',
+    'phi:reidentify',
+    'phi:erase',
+    'holds:write',
+    'retention:write',
+    'approvals:decide',
+  ],
   'compliance-officer': ['audit:read', 'holds:write', 'retention:write', 'approvals:decide'],
   operator: ['models:write', 'policy:write', 'keys:rotate'],
 }
 
-const ROLES = ['vigil_compliance', 'vigil_fraud', 'vigil_imaging', 'vigil_sequencer'] as const
+const ROLES = ['vigil_compliance', 'vigil_fraud', 'vigil_imaging', 'vigil_sequencer', 'vigil_keys'] as const
 export type RolePasswords = Record<(typeof ROLES)[number], string>
 
 /** Reads a JSON file of secrets, or creates it. */
@@ -48,8 +55,15 @@ export const credentialsIn = (dataDir: string): Credentials =>
     users: [],
   }))
 
-/** The passwords of the services' database roles, made on the first start. */
-export const rolePasswordsIn = (dataDir: string): RolePasswords =>
-  readOrCreate(join(dataDir, 'secrets', 'database-roles.json'), () =>
-    Object.fromEntries(ROLES.map((role) => [role, randomBytes(24).toString('hex')])),
-  ) as RolePasswords
+/** The passwords of the services' database roles, made on the first start; a role that came later gets one too. */
+export function rolePasswordsIn(dataDir: string): RolePasswords {
+  const path = join(dataDir, 'secrets', 'database-roles.json')
+  const known = readOrCreate<Partial<RolePasswords>>(path, () => ({}))
+  const missing = ROLES.filter((role) => !known[role])
+  const passwords = {
+    ...known,
+    ...Object.fromEntries(missing.map((role) => [role, randomBytes(24).toString('hex')])),
+  } as RolePasswords
+  if (missing.length > 0) writeSecret(path, `${JSON.stringify(passwords, null, 2)}\n`)
+  return passwords
+}

@@ -163,8 +163,9 @@ export async function startVigil({ dataDir: folder, env, log }: Options): Promis
     const credentials = credentialsIn(dataDir)
     const passwords = rolePasswordsIn(dataDir)
     await prepareDatabase(adminUrl, passwords, credentials)
-    // For `npm run fraud:import`: the service's own role, no more.
+    // For `npm run fraud:import` and `npm run keys:rotate`: a role of their own, no more.
     writeSecret(join(dataDir, 'secrets', 'fraud-database-url'), urlFor(adminUrl, 'vigil_fraud', passwords))
+    writeSecret(join(dataDir, 'secrets', 'keys-database-url'), urlFor(adminUrl, 'vigil_keys', passwords))
     const services = await startServices({ dataDir, env, log }, adminUrl, passwords)
     undo.push(services.stop)
     return { urls: services.urls, credentials, adminUrl, pid: services.pid, stop }

@@ -1,6 +1,7 @@
 import { problems } from '#libs/platform'
 import type { ApprovalKind } from './approvals/approval.js'
 import type { Act } from './compliance.js'
+import { erasePatient } from './erasure/erase.js'
 import { releaseHold } from './holds/release.js'
 
 const notYet: Act = async () => {
@@ -11,5 +12,5 @@ const notYet: Act = async () => {
 export const ACTS: Record<ApprovalKind, Act> = {
   'retention.drop': notYet,
   'legal-hold.release': releaseHold,
-  'patient.erasure': notYet,
+  'patient.erasure': erasePatient,
 }

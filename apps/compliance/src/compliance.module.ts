@@ -1,7 +1,8 @@
 import { type DynamicModule, Module } from '@nestjs/common'
-import { AuthModule, type TokenPolicy } from '#libs/auth'
+import { AuthModule, type Door, type TokenPolicy } from '#libs/auth'
 import { ApprovalsController } from './approvals/approvals.controller.js'
 import { COMPLIANCE, type Compliance } from './compliance.js'
+import { ErasureController } from './erasure/erasure.controller.js'
 import { ExportsController } from './exports/exports.controller.js'
 import { HoldsController } from './holds/holds.controller.js'
 import { TokenController } from './identity/token.controller.js'
@@ -11,10 +12,10 @@ import { TrailController } from './trail/trail.controller.js'
 /** The compliance service: who may come in, and what was done. */
 @Module({})
 export class ComplianceModule {
-  static with(compliance: Compliance, tokens: TokenPolicy): DynamicModule {
+  static with(compliance: Compliance, tokens: TokenPolicy, door: Door): DynamicModule {
     return {
       module: ComplianceModule,
-      imports: [AuthModule.with(tokens)],
+      imports: [AuthModule.with(tokens, door)],
       controllers: [
         TokenController,
         TrailController,
@@ -22,6 +23,7 @@ export class ComplianceModule {
         ApprovalsController,
         HoldsController,
         ExportsController,
+        ErasureController,
       ],
       providers: [{ provide: COMPLIANCE, useValue: compliance }],
     }

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Principal } from '#libs/auth'
-import type { LocalKeyring } from '#libs/crypto'
+import type { KeyProvider } from '#libs/crypto'
 import type { JobChannel } from '#libs/queue'
 import type { ApprovalKind } from './approvals/approval.js'
 import type { ApprovalRow } from './approvals/approvals.sql.js'
@@ -30,7 +30,7 @@ export interface Compliance {
   log: LogReader
   /** Key of the patients' blind index: lookups hash with it, names are stored nowhere. */
   patientIndexKey: Uint8Array
-  keyring: LocalKeyring
+  keyring: KeyProvider
   /** What each kind of approval does once a second person agreed. */
   acts: Record<ApprovalKind, Act>
   /** How long a request waits for a second person. */

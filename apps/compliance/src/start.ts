@@ -2,7 +2,8 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { parseWitnesses, signerFrom, verificationKey } from '#libs/audit'
-import { LocalKeyring } from '#libs/crypto'
+import { doorSettings, openDoor } from '#libs/auth'
+import { keySettings, openKeys } from '#libs/crypto'
 import { BaseConfig, createPool, type RunningService, startService } from '#libs/platform'
 import { openQueue } from '#libs/queue'
 import { ACTS } from './acts.js'
@@ -14,6 +15,8 @@ import { LogReader } from './trail/log.js'
 import { startSequencing } from './trail/sequencing.js'
 
 export const ComplianceConfig = BaseConfig.extend({
+  ...keySettings,
+  ...doorSettings,
   /** Logged in as `vigil_sequencer`; without it this replica serves but does not sequence. */
   SEQUENCER_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   SEQUENCE_INTERVAL_MS: z.coerce.number().int().min(50).max(60_000).default(500),
@@ -58,7 +61,7 @@ export async function startCompliance(config: ComplianceConfig, logger: Logger):
     max: config.DATABASE_POOL_MAX,
     logger,
   })
-  const keyring = LocalKeyring.open(join(config.DATA_DIR, 'secrets', 'keyring.json'))
+  const keys = await openKeys(config, pool)
   const signer = signerFrom(join(config.DATA_DIR, 'secrets', 'audit-log-key'), config.AUDIT_ORIGIN)
   const queue = openQueue({
     name: 'audit-exports',
@@ -72,10 +75,10 @@ export async function startCompliance(config: ComplianceConfig, logger: Logger):
     pool,
     issuer: config.ISSUER,
     audience: config.TOKEN_AUDIENCE,
-    signingKey: await currentSigningKey(pool, keyring),
+    signingKey: await currentSigningKey(pool, keys.provider),
     log: new LogReader(pool, [verificationKey(signer), ...config.WITNESSES.map(({ vkey }) => vkey)]),
-    patientIndexKey: keyring.derive('blind index'),
-    keyring,
+    patientIndexKey: keys.derive('blind index'),
+    keyring: keys.provider,
     acts: ACTS,
     approvalHours: config.APPROVAL_VALID_HOURS,
     exports: { queue, store, hours: config.EXPORT_HOURS },
@@ -91,10 +94,11 @@ export async function startCompliance(config: ComplianceConfig, logger: Logger):
           pool,
           logger,
         )
+  const door = openDoor('compliance', pool, config, logger)
   const service = await startService({
     name: 'compliance',
     title: 'Vigil compliance',
-    module: ComplianceModule.with(compliance, tokens),
+    module: ComplianceModule.with(compliance, tokens, door),
     config,
     logger,
     checks: {
@@ -103,7 +107,7 @@ export async function startCompliance(config: ComplianceConfig, logger: Logger):
     },
   })
   const exporting = startExporting({
-    ...{ pool, keyring, store, queue, logger, log: compliance.log },
+    ...{ pool, keyring: keys.provider, store, queue, logger, log: compliance.log },
     partEntries: config.EXPORT_PART_ENTRIES,
     sweepMs: config.EXPORT_SWEEP_MS,
   })
@@ -111,7 +115,9 @@ export async function startCompliance(config: ComplianceConfig, logger: Logger):
     await service.stop()
     await exporting.stop()
     await sequencing?.stop()
+    await door.close()
     await pool.end()
+    keys.close()
   }
   return { ...service, stop }
 }

@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common'
-import { AuthModule, type TokenPolicy } from '#libs/auth'
+import { AuthModule, type Door, type TokenPolicy } from '#libs/auth'
+import { BatchController } from './batch/batch.controller.js'
 import { LabelsController } from './labels/labels.controller.js'
 import type { Desk } from './transactions/decide.js'
 import { DESK, TransactionsController } from './transactions/transactions.controller.js'
@@ -7,11 +8,11 @@ import { DESK, TransactionsController } from './transactions/transactions.contro
 /** The fraud service: payments in, decisions out. */
 @Module({})
 export class FraudModule {
-  static with(desk: Desk, tokens: TokenPolicy): DynamicModule {
+  static with(desk: Desk, tokens: TokenPolicy, door: Door): DynamicModule {
     return {
       module: FraudModule,
-      imports: [AuthModule.with(tokens)],
-      controllers: [TransactionsController, LabelsController],
+      imports: [AuthModule.with(tokens, door)],
+      controllers: [TransactionsController, BatchController, LabelsController],
       providers: [{ provide: DESK, useValue: desk }],
     }
   }

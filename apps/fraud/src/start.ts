@@ -1,13 +1,16 @@
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { z } from 'zod'
+import { doorSettings, openDoor } from '#libs/auth'
 import { Model, ModelError } from '#libs/inference'
 import { BaseConfig, createPool, type RunningService, startService } from '#libs/platform'
+import { acceptStreams } from './batch/accept.js'
 import { FraudModule } from './fraud.module.js'
 import { POLICY } from './policy/policy.js'
 import { incompatibleFeatures } from './scoring/score.js'
 
 export const FraudConfig = BaseConfig.extend({
+  ...doorSettings,
   MODELS_DIR: z.string().default('models'),
   FRAUD_MODEL: z
     .string()
@@ -36,19 +39,23 @@ export async function startFraud(config: FraudConfig, logger: Logger): Promise<R
     logger,
   })
   const jwksUrl = config.JWKS_URL ?? `${config.ISSUER}/.well-known/jwks.json`
+  const door = openDoor('fraud', pool, config, logger)
   const service = await startService({
     name: 'fraud',
     title: 'Vigil fraud',
     module: FraudModule.with(
       { pool, model, policy: POLICY, logger },
       { issuer: config.ISSUER, audience: config.TOKEN_AUDIENCE, jwksUrl },
+      door,
     ),
     config,
     logger,
+    configure: acceptStreams,
     checks: { database: () => pool.query('SELECT 1') },
   })
   const stop = async () => {
     await service.stop()
+    await door.close()
     await pool.end()
     await model.close()
   }

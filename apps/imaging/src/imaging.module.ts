@@ -1,5 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common'
-import { AuthModule, type TokenPolicy } from '#libs/auth'
+import { AuthModule, type Door, type TokenPolicy } from '#libs/auth'
 import { IMAGING, type Imaging } from './imaging.js'
 import { IntakeController } from './intake/intake.controller.js'
 import { ResultsController } from './results/results.controller.js'
@@ -7,10 +7,10 @@ import { ResultsController } from './results/results.controller.js'
 /** The imaging service: images in, findings out, patients only for who may see them. */
 @Module({})
 export class ImagingModule {
-  static with(imaging: Imaging, tokens: TokenPolicy): DynamicModule {
+  static with(imaging: Imaging, tokens: TokenPolicy, door: Door): DynamicModule {
     return {
       module: ImagingModule,
-      imports: [AuthModule.with(tokens)],
+      imports: [AuthModule.with(tokens, door)],
       controllers: [IntakeController, ResultsController],
       providers: [{ provide: IMAGING, useValue: imaging }],
     }

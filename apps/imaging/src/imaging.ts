@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
-import type { LocalKeyring } from '#libs/crypto'
+import type { KeyProvider } from '#libs/crypto'
 import type { Model } from '#libs/inference'
 import type { JobChannel } from '#libs/queue'
 import type { DeidentificationKeys } from './deidentify/values.js'
@@ -16,7 +16,7 @@ export interface Imaging {
   pool: pg.Pool
   store: BlobStore
   queue: JobChannel
-  keyring: LocalKeyring
+  keyring: KeyProvider
   /** Key of the patients' blind index: lookups hash with it, identifiers are stored nowhere in clear. */
   patientIndexKey: Uint8Array
   /** Keys of a tenant's pseudonyms, replaced UIDs and moved dates. */

@@ -1,8 +1,10 @@
 import { join } from 'node:path'
 import multipart from '@fastify/multipart'
+import type pg from 'pg'
 import type { Logger } from 'pino'
 import { z } from 'zod'
-import { LocalKeyring } from '#libs/crypto'
+import { doorSettings, openDoor } from '#libs/auth'
+import { type Keys, keySettings, openKeys } from '#libs/crypto'
 import { Model } from '#libs/inference'
 import { BaseConfig, createPool, type RunningService, startService } from '#libs/platform'
 import { openQueue } from '#libs/queue'
@@ -15,7 +17,9 @@ import { BlobStore } from './storage/blob-store.js'
 const count = (low: number, high: number) => z.coerce.number().int().min(low).max(high)
 
 export const ImagingConfig = BaseConfig.extend({
-  /** Jobs move to Redis where this is set; PostgreSQL otherwise. */
+  ...keySettings,
+  ...doorSettings,
+  /** Jobs and budgets move to Redis where this is set; PostgreSQL otherwise. */
   REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
   MAX_IMAGE_BYTES: count(1_024, 2 ** 31 - 1).default(512 * 1024 * 1024),
   MODELS_DIR: z.string().default('models'),
@@ -42,19 +46,14 @@ const QUEUE = 'imaging'
 /** What a test may bring instead of what the configuration names. */
 export interface Replacements {
   models?: readonly AnalysisModel[]
+  keys?: Keys
 }
 
 async function open(
   config: ImagingConfig,
   logger: Logger,
-  models: readonly AnalysisModel[],
+  { pool, keys, models }: { pool: pg.Pool; keys: Keys; models: readonly AnalysisModel[] },
 ): Promise<Imaging> {
-  const pool = createPool(config.DATABASE_URL, {
-    applicationName: 'vigil-imaging',
-    max: config.DATABASE_POOL_MAX,
-    logger,
-  })
-  const keyring = LocalKeyring.open(join(config.DATA_DIR, 'secrets', 'keyring.json'))
   const queue = openQueue({
     name: QUEUE,
     databaseUrl: config.DATABASE_URL,
@@ -65,11 +64,11 @@ async function open(
     lockMs: config.QUEUE_LOCK_MS,
     logger,
   })
-  const derive = (purpose: string, tenant: string) => keyring.derive(`deidentify ${purpose} ${tenant}`)
+  const derive = (purpose: string, tenant: string) => keys.derive(`deidentify ${purpose} ${tenant}`)
   return {
-    ...{ pool, queue, keyring, models, logger },
-    store: await BlobStore.open(join(config.DATA_DIR, 'blobs'), keyring),
-    patientIndexKey: keyring.derive('blind index'),
+    ...{ pool, queue, keyring: keys.provider, models, logger },
+    store: await BlobStore.open(join(config.DATA_DIR, 'blobs'), keys.provider),
+    patientIndexKey: keys.derive('blind index'),
     deidentificationKeys: (tenant) => ({
       uid: derive('uid', tenant),
       patient: derive('patient', tenant),
@@ -92,13 +91,24 @@ export async function startImaging(
   const own = replacements.models
     ? undefined
     : await Model.load(join(config.MODELS_DIR, config.IMAGING_MODEL))
-  const imaging = await open(config, logger, replacements.models ?? [own!])
-  const { pool, queue } = imaging
+  const pool = createPool(config.DATABASE_URL, {
+    applicationName: 'vigil-imaging',
+    max: config.DATABASE_POOL_MAX,
+    logger,
+  })
+  const keys = replacements.keys ?? (await openKeys(config, pool))
+  const imaging = await open(config, logger, { pool, keys, models: replacements.models ?? [own!] })
+  const { queue } = imaging
   const jwksUrl = config.JWKS_URL ?? `${config.ISSUER}/.well-known/jwks.json`
+  const door = openDoor('imaging', pool, config, logger)
   const service = await startService({
     name: 'imaging',
     title: 'Vigil imaging',
-    module: ImagingModule.with(imaging, { issuer: config.ISSUER, audience: config.TOKEN_AUDIENCE, jwksUrl }),
+    module: ImagingModule.with(
+      imaging,
+      { issuer: config.ISSUER, audience: config.TOKEN_AUDIENCE, jwksUrl },
+      door,
+    ),
     config,
     logger,
     checks: { database: () => pool.query('SELECT 1'), queue: () => queue.depth() },
@@ -117,7 +127,9 @@ export async function startImaging(
     await service.stop()
     await sweeper.stop()
     await queue.close()
+    await door.close()
     await pool.end()
+    keys.close()
     await own?.close()
   }
   return { ...service, stop }

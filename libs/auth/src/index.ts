@@ -1,4 +1,6 @@
 export { AuthModule } from './auth.module.js'
 export { Caller, Public, Scopes } from './decorators.js'
+export type { Door } from './door/door.guard.js'
+export { doorSettings, openDoor } from './door/open-door.js'
 export type { TokenPolicy } from './jwt.strategy.js'
 export { type Actor, authorize, Principal } from './principal.js'

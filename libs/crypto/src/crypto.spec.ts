@@ -177,7 +177,7 @@ describe('the local keyring', () => {
     const { plaintext, wrapped } = await ring.generateDataKey('patient 1')
     expect(wrapped.includes(plaintext)).toBe(false)
     await expect(ring.unwrap(wrapped, 'patient 2')).rejects.toThrow(NotAuthenticError)
-    expect(ring.rotate()).toBe(2)
+    expect(await ring.rotate()).toBe('local 2')
     const rewrapped = await ring.rewrap(wrapped, 'patient 1')
     expect(rewrapped.readUInt32BE(1)).toBe(2)
     for (const blob of [wrapped, rewrapped])
@@ -189,20 +189,20 @@ describe('the local keyring', () => {
   test('a rotation counts at once in every process that has the file open', async () => {
     const file = path()
     const [ring, other] = [LocalKeyring.open(file), LocalKeyring.open(file)]
-    ring.rotate()
+    await ring.rotate()
     const { plaintext, wrapped } = await other.generateDataKey('patient 1')
     expect(wrapped.readUInt32BE(1)).toBe(2)
-    expect(other.rotate()).toBe(3)
+    expect(await other.rotate()).toBe('local 3')
     expect((await ring.unwrap(wrapped, 'patient 1')).equals(plaintext)).toBe(true)
   })
 
-  test('two rotations at once are refused: one would lose the key of the other', () => {
+  test('two rotations at once are refused: one would lose the key of the other', async () => {
     const file = path()
     const ring = LocalKeyring.open(file)
     writeFileSync(`${file}.lock`, '')
-    expect(() => ring.rotate()).toThrow(/is being changed/)
+    await expect(ring.rotate()).rejects.toThrow(/is being changed/)
     rmSync(`${file}.lock`)
-    expect(ring.rotate()).toBe(2)
+    expect(await ring.rotate()).toBe('local 2')
     expect(readdirSync(dirname(file))).toEqual(['keyring.json'])
     expect(statSync(file).mode & 0o777).toBe(0o600)
   })

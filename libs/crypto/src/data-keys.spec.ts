@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { newId } from '#libs/platform'
 import { createTestDatabase, type TestDatabase } from '../../../test/support/database.js'
-import { dataKeyFor, destroyDataKeys, existingDataKey, KeyDestroyedError } from './data-keys.js'
+import { dataKeyFor, existingDataKey, KeyDestroyedError, purposeKey } from './data-keys.js'
 import { type DataKey, openField, sealField } from './field.js'
 import { KeyCache } from './key-cache.js'
 import { LocalKeyring } from './keyring.js'
@@ -46,11 +47,42 @@ const untilSomebodyWaits = () =>
     )
     .toBe(1)
 
+/** A request of one person, and the agreement of another, as the tables hold them. */
+async function ask(subject: string, tenant = 'default'): Promise<string> {
+  const id = newId()
+  await admin.query(
+    `INSERT INTO approvals.request (id, tenant, kind, subject, reason, requested_issuer, requested_subject,
+       requested_client, expires_at)
+     VALUES ($1, $2, 'patient.erasure', $3, '\\x00', 'i', 'alice', 'c', now() + interval '1 hour')`,
+    [id, tenant, subject],
+  )
+  return id
+}
+const agree = (id: string) =>
+  admin.query(
+    `UPDATE approvals.request SET decision = 'approved', decided_issuer = 'i', decided_subject = 'bob',
+       decided_client = 'c', decided_at = now() WHERE id = $1`,
+    [id],
+  )
+
+async function destroy(tenant: string, subject: string): Promise<number> {
+  const id = await ask(subject, tenant)
+  await agree(id)
+  const compliance = await connect(database.url('vigil_compliance'))
+  const { rows } = await compliance.query('SELECT data_keys FROM keys.destroy_subject($1, $2, $3)', [
+    tenant,
+    subject,
+    id,
+  ])
+  await compliance.end()
+  return Number(rows[0].data_keys)
+}
+
 const patient = (subject: string, tenant = 'default') => ({ tenant, purpose: 'imaging', subject })
 
 test('a scope keeps its key; another tenant, purpose or subject has another', async () => {
   const first = await dataKeyFor(imaging, keys, patient('1:a'))
-  const scopes = [patient('1:b'), patient('1:a', 'other'), { ...patient('1:a'), purpose: 'notes' }]
+  const scopes = [patient('1:b'), patient('1:a', 'other'), { ...patient('1:a'), purpose: 'imaging.notes' }]
   const others: DataKey[] = []
   for (const scope of scopes) others.push(await dataKeyFor(imaging, keys, scope))
   expect(await existingDataKey(another, keys, patient('1:a'))).toEqual(first)
@@ -86,19 +118,65 @@ test('a wrapped key that was moved to another row does not open', async () => {
 
 test('an erased subject is unreadable at once, in every process, for every purpose, and stays so', async () => {
   const place = { tenant: 'default', table: 'imaging.association', column: 'identity', row: 'r' }
-  const scopes = [patient('1:erased'), { ...patient('1:erased'), purpose: 'notes' }]
+  const scopes = [patient('1:erased'), { ...patient('1:erased'), purpose: 'imaging.notes' }]
   for (const scope of scopes) {
     const key = await dataKeyFor(imaging, keys, scope)
     const sealed = sealField(key, place, Buffer.from('DOE^JANE'))
     expect(openField(await existingDataKey(imaging, keys, scope), place, sealed).toString()).toBe('DOE^JANE')
   }
-  expect(await destroyDataKeys(admin, 'other', '1:erased')).toBe(0)
-  expect(await destroyDataKeys(admin, 'default', '1:erased')).toBe(2)
-  expect(await destroyDataKeys(admin, 'default', '1:erased')).toBe(0)
+  expect(await destroy('other', '1:erased')).toBe(0)
+  expect(await destroy('default', '1:erased')).toBe(2)
+  expect(await destroy('default', '1:erased')).toBe(0)
   for (const scope of scopes) {
     await expect(existingDataKey(another, keys, scope)).rejects.toThrow(KeyDestroyedError)
     await expect(dataKeyFor(imaging, keys, scope)).rejects.toThrow(KeyDestroyedError)
   }
+})
+
+test('an erasure waits for who seals under the key, and nobody seals while it is under way', async () => {
+  await dataKeyFor(imaging, keys, patient('1:busy'))
+  await imaging.query('BEGIN')
+  await dataKeyFor(imaging, keys, patient('1:busy'))
+  const erasing = destroy('default', '1:busy')
+  await untilSomebodyWaits()
+  const late = expect(dataKeyFor(another, keys, patient('1:busy'))).rejects.toThrow(KeyDestroyedError)
+  await imaging.query('COMMIT')
+  expect(await erasing).toBe(1)
+  await late
+})
+
+test('a purpose of a tenant has one key, whoever asks', async () => {
+  const [one, two] = [
+    await purposeKey(imaging, keys, { tenant: 'default', purpose: 'imaging.letters' }),
+    await purposeKey(another, keys, { tenant: 'default', purpose: 'imaging.letters' }),
+  ]
+  expect(one).toEqual(two)
+  const other = await purposeKey(imaging, keys, { tenant: 'other', purpose: 'imaging.letters' })
+  expect(other.id).not.toBe(one.id)
+})
+
+test('nothing is destroyed without the approval of a second person, nor twice with one, nor under a hold', async () => {
+  await dataKeyFor(imaging, keys, patient('1:kept'))
+  const compliance = await connect(database.url('vigil_compliance'))
+  const destroyWith = (approval: string, subject = '1:kept', tenant = 'default') =>
+    compliance.query('SELECT keys.destroy_subject($1, $2, $3)', [tenant, subject, approval])
+  await expect(destroyWith(newId())).rejects.toThrow(/approval/)
+  const pending = await ask('1:kept')
+  await expect(destroyWith(pending)).rejects.toThrow(/approval/)
+  await agree(pending)
+  await expect(destroyWith(pending, '1:a')).rejects.toThrow(/approval/)
+  await expect(destroyWith(pending, '1:kept', 'other')).rejects.toThrow(/approval/)
+  await admin.query(
+    `INSERT INTO holds.hold (id, tenant, scope, patient_ref, reason, placed_issuer, placed_subject, placed_client)
+     VALUES ($1, 'default', 'patient', '1:kept', '\\x00', 'i', 's', 'c')`,
+    [newId()],
+  )
+  await expect(destroyWith(pending)).rejects.toMatchObject({ code: 'VG409' })
+  expect(await existingDataKey(imaging, keys, patient('1:kept'))).toBeDefined()
+  await admin.query('DELETE FROM holds.hold')
+  await destroyWith(pending)
+  await expect(destroyWith(pending)).rejects.toThrow(/approval/)
+  await compliance.end()
 })
 
 test('a service can make and read keys, and neither change nor remove one; others see none', async () => {
@@ -108,9 +186,49 @@ test('a service can make and read keys, and neither change nor remove one; other
     'TRUNCATE keys.data_key',
   ])
     await expect(imaging.query(sql)).rejects.toThrow(/permission denied/)
-  for (const role of ['vigil_fraud', 'vigil_compliance', 'vigil_sequencer'] as const) {
+  const other = await connect(database.url('vigil_sequencer'))
+  await expect(other.query('SELECT FROM keys.data_key')).rejects.toThrow(/permission denied/)
+  await other.end()
+})
+
+test('a service sees the keys of its own purposes alone', async () => {
+  await dataKeyFor(imaging, keys, patient('1:own'))
+  for (const [role, purpose] of [
+    ['vigil_fraud', 'fraud.metadata'],
+    ['vigil_compliance', 'reasons'],
+  ] as const) {
     const client = await connect(database.url(role))
-    await expect(client.query('SELECT FROM keys.data_key')).rejects.toThrow(/permission denied/)
+    await purposeKey(client, keys, { tenant: 'default', purpose })
+    const { rows } = await client.query('SELECT DISTINCT purpose FROM keys.data_key')
+    expect(rows).toEqual([{ purpose }])
+    await expect(dataKeyFor(client, keys, patient('1:stolen'))).rejects.toThrow(/row-level security/)
     await client.end()
   }
+})
+
+test('who turns keys over exchanges wrapped for wrapped of the same row, and can do nothing else', async () => {
+  const turner = await connect(database.url('vigil_keys'))
+  const key = await dataKeyFor(imaging, keys, patient('1:turned'))
+  const { rows } = await turner.query(
+    `SELECT * FROM keys.wrapped_keys('data-key', NULL, 1000) WHERE id = $1`,
+    [key.id],
+  )
+  expect(rows[0].context).toEqual(['data-key', key.id, 'default', 'imaging', '1:turned'])
+  const swap = (old: Buffer | null, next: Buffer | null) =>
+    turner.query(`SELECT keys.swap_wrapped('data-key', $1, $2, $3) AS done`, [key.id, old, next])
+  expect((await swap(Buffer.alloc(60), Buffer.alloc(60))).rows).toEqual([{ done: false }])
+  for (const next of [null, Buffer.alloc(0), Buffer.alloc(31)])
+    await expect(swap(rows[0].wrapped, next)).rejects.toThrow(/no wrapped key/)
+  await destroy('default', '1:turned')
+  expect((await swap(rows[0].wrapped, Buffer.alloc(60))).rows).toEqual([{ done: false }])
+  for (const sql of [
+    'SELECT FROM keys.data_key',
+    'UPDATE keys.data_key SET wrapped = wrapped',
+    'SELECT FROM imaging.blob',
+    'SELECT FROM identity.signing_key',
+    `SELECT keys.destroy_subject('default', '1:turned', gen_random_uuid())`,
+    'DELETE FROM keys.rotation',
+  ])
+    await expect(turner.query(sql)).rejects.toThrow(/permission denied/)
+  await turner.end()
 })

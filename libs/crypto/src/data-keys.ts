@@ -23,6 +23,12 @@ interface Row {
   wrapped: Buffer | null
 }
 
+/**
+ * Held together by all who seal something for a subject, and alone by an erasure (keys.destroy_subject): what was
+ * sealed under a key that existed a moment ago cannot be committed after the erasure.
+ */
+const SUBJECT_LOCK = `SELECT pg_advisory_xact_lock_shared(hashtextextended('data-key ' || $1 || ' ' || $2, 0))`
+
 const contextOf = (id: string, { tenant, purpose, subject }: KeyScope): string =>
   JSON.stringify(['data-key', id, tenant, purpose, subject])
 
@@ -48,6 +54,7 @@ export async function dataKeyFor(
   provider: KeyProvider,
   scope: KeyScope,
 ): Promise<DataKey> {
+  await client.query(SUBJECT_LOCK, [scope.tenant, scope.subject])
   const known = await find(client, scope)
   if (known) return unwrap(provider, scope, known)
   const id = newId()
@@ -70,16 +77,9 @@ export async function existingDataKey(
   return unwrap(provider, scope, await find(client, scope))
 }
 
-/**
- * Destroys the data keys of a subject for every purpose, in the caller's transaction: what they sealed cannot be
- * read once it commits (write-ahead log and backups hold the wrapped key until they expire). Resolves to how many
- * there were.
- */
-export async function destroyDataKeys(client: ClientBase, tenant: string, subject: string): Promise<number> {
-  const { rowCount } = await client.query(
-    `UPDATE keys.data_key SET wrapped = NULL, destroyed_at = now()
-     WHERE tenant = $1 AND subject = $2 AND wrapped IS NOT NULL`,
-    [tenant, subject],
-  )
-  return rowCount ?? 0
-}
+/** The data key of a tenant for one purpose, made on first use; from the provider's cache it costs one query. */
+export const purposeKey = (
+  client: ClientBase,
+  provider: KeyProvider,
+  { tenant, purpose }: Omit<KeyScope, 'subject'>,
+): Promise<DataKey> => dataKeyFor(client, provider, { tenant, purpose, subject: tenant })

@@ -14,3 +14,7 @@ export function hkdfExpand(hash: Hash, key: Uint8Array, info: Uint8Array, length
   }
   return Buffer.concat(blocks).subarray(0, length)
 }
+
+/** A 32-byte key for one purpose out of a root secret. */
+export const deriveKey = (root: Uint8Array, purpose: string): Buffer =>
+  hkdfExpand('sha256', root, Buffer.from(`vigil ${purpose}`), 32)

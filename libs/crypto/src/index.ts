@@ -1,15 +1,30 @@
 export { BLIND_INDEX_VERSION, blindIndex } from './blind-index.js'
 export {
   dataKeyFor,
-  destroyDataKeys,
   existingDataKey,
   KeyDestroyedError,
   type KeyScope,
+  purposeKey,
 } from './data-keys.js'
 export { type DataKey, type FieldPlace, keyIdOf, openField, sealField } from './field.js'
 export { decryptFile, encryptFile } from './file.js'
 export { KeyCache } from './key-cache.js'
 export { LocalKeyring } from './keyring.js'
-export type { GeneratedKey, KeyProvider } from './provider.js'
+export { type Keys, openKeys, openProvider } from './open-keys.js'
+export {
+  type GeneratedKey,
+  type KeyProvider,
+  KeyServiceUnavailableError,
+  type RotatingKeyProvider,
+} from './provider.js'
 export { type ByteRange, decryptRange, plaintextLength, type SealedFile } from './range.js'
+export {
+  alone,
+  beginRotation,
+  countVersions,
+  finishRotation,
+  latestRotation,
+  type Rotation,
+} from './rotation.js'
+export { KeySettings, keySettings } from './settings.js'
 export { NotAuthenticError } from './xaes.js'

@@ -1,44 +1,14 @@
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { SwitchedKeys } from '../../../test/support/switched-keys.js'
 import { KeyCache } from './key-cache.js'
-import { LocalKeyring } from './keyring.js'
-import type { KeyProvider } from './provider.js'
 import { NotAuthenticError } from './xaes.js'
 
-class Switched implements KeyProvider {
-  down = false
-  unwraps = 0
-  private readonly ring = LocalKeyring.open(join(mkdtempSync(join(tmpdir(), 'vigil-cache-')), 'keyring.json'))
-  private reach(): void {
-    if (this.down) throw new Error('The key management service is away')
-  }
-  async generateDataKey(context: string) {
-    this.reach()
-    return this.ring.generateDataKey(context)
-  }
-  async wrap(key: Uint8Array, context: string) {
-    this.reach()
-    return this.ring.wrap(key, context)
-  }
-  async unwrap(wrapped: Uint8Array, context: string) {
-    this.reach()
-    this.unwraps++
-    return this.ring.unwrap(wrapped, context)
-  }
-  async rewrap(wrapped: Uint8Array, context: string) {
-    this.reach()
-    return this.ring.rewrap(wrapped, context)
-  }
-}
-
 describe('a key cache', () => {
-  let provider: Switched
+  let provider: SwitchedKeys
   let cache: KeyCache
   beforeEach(() => {
     vi.useFakeTimers()
-    provider = new Switched()
+    provider = new SwitchedKeys()
     cache = new KeyCache(provider, { capacity: 2, ttlMs: 60_000 })
   })
   afterEach(() => {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, type KeyObject } from 'node:crypto'
 import type { GeneratedKey, KeyProvider } from './provider.js'
 
 interface CacheOptions {
@@ -51,6 +51,14 @@ export class KeyCache implements KeyProvider {
 
   rewrap(wrapped: Uint8Array, context: string): Promise<Buffer> {
     return this.provider.rewrap(wrapped, context)
+  }
+
+  sign(message: Uint8Array): Promise<Buffer> {
+    return this.provider.sign(message)
+  }
+
+  verificationKey(): Promise<KeyObject> {
+    return this.provider.verificationKey()
   }
 
   /** Forgets every key. */

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto'
 import {
   type BigIntStats,
   closeSync,
@@ -15,8 +15,9 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { z } from 'zod'
-import { hkdfExpand } from './hkdf.js'
-import type { GeneratedKey, KeyProvider } from './provider.js'
+import { deriveKey } from './hkdf.js'
+import { type GeneratedKey, type RotatingKeyProvider, WRAPPED_BY } from './provider.js'
+import { deriveSigningKey, signEcdsa } from './signature.js'
 import { NotAuthenticError, XAES_NONCE_LENGTH, xaesOpen, xaesSeal } from './xaes.js'
 
 const Key = z
@@ -31,8 +32,9 @@ const KeyringFile = z.strictObject({
   root: Key,
 })
 
-const FORMAT = 1
 const HEADER_LENGTH = 5
+
+const label = (version: number): string => `local ${version}`
 
 const newFile = () => ({
   format: 1,
@@ -116,7 +118,7 @@ function readFile(path: string): { stamp: string; content: Content } {
 }
 
 /** Key provider over a local file (mode 0600): the default where there is no key management service. */
-export class LocalKeyring implements KeyProvider {
+export class LocalKeyring implements RotatingKeyProvider {
   private constructor(
     private readonly path: string,
     private file: ReturnType<typeof readFile>,
@@ -134,26 +136,56 @@ export class LocalKeyring implements KeyProvider {
   }
 
   /** Adds a key-encryption key, which wraps from now on, in every process; the older ones still unwrap. */
-  rotate(): number {
+  async rotate(): Promise<string> {
     return exclusively(this.path, () => {
       const current = readFile(this.path).content
       const version = Math.max(...current.keys.map((key) => key.version)) + 1
       const keys = [...current.keys, { version, key: randomBytes(32) }]
       const content = {
-        format: FORMAT,
+        format: 1,
         keys: keys.map(({ version, key }) => ({ version, key: key.toString('base64') })),
         root: current.root.toString('base64'),
       }
       renameSync(writeDurably(this.path, content), this.path)
       syncFolder(this.path)
       this.file = readFile(this.path)
-      return version
+      return label(version)
     })
+  }
+
+  async currentVersion(): Promise<string> {
+    this.refresh()
+    return label(this.file.content.keys.at(-1)!.version)
+  }
+
+  versionOf(wrapped: Uint8Array): string | undefined {
+    const bytes = Buffer.from(wrapped)
+    return bytes[0] === WRAPPED_BY.local && bytes.length > HEADER_LENGTH
+      ? label(bytes.readUInt32BE(1))
+      : undefined
+  }
+
+  /** Signs with a key of the root's: it does not turn over with the others, so that old signatures stay good. */
+  async sign(message: Uint8Array): Promise<Buffer> {
+    return signEcdsa(this.signingKey(), message)
+  }
+
+  async verificationKey(): Promise<KeyObject> {
+    return createPublicKey(this.signingKey())
+  }
+
+  private signingKey(): KeyObject {
+    return deriveSigningKey(this.root, 'vigil signing P-256')
   }
 
   /** A 32-byte key for one lasting purpose, the same in every process and after every rotation. */
   derive(purpose: string): Buffer {
-    return hkdfExpand('sha256', this.file.content.root, Buffer.from(`vigil ${purpose}`), 32)
+    return deriveKey(this.root, purpose)
+  }
+
+  /** What the lasting keys derive from: leaves only to be wrapped by the provider that succeeds this one. */
+  get root(): Buffer {
+    return this.file.content.root
   }
 
   async generateDataKey(context: string): Promise<GeneratedKey> {
@@ -162,10 +194,10 @@ export class LocalKeyring implements KeyProvider {
   }
 
   async wrap(key: Uint8Array, context: string): Promise<Buffer> {
-    if (stampOf(statSync(this.path, { bigint: true })) !== this.file.stamp) this.file = readFile(this.path)
+    this.refresh()
     const { version, key: kek } = this.file.content.keys.at(-1)!
     const header = Buffer.alloc(HEADER_LENGTH)
-    header.writeUInt8(FORMAT, 0)
+    header.writeUInt8(WRAPPED_BY.local, 0)
     header.writeUInt32BE(version, 1)
     const nonce = randomBytes(XAES_NONCE_LENGTH)
     return Buffer.concat([
@@ -177,7 +209,8 @@ export class LocalKeyring implements KeyProvider {
 
   async unwrap(wrapped: Uint8Array, context: string): Promise<Buffer> {
     const bytes = Buffer.from(wrapped)
-    if (bytes.length < HEADER_LENGTH + XAES_NONCE_LENGTH || bytes[0] !== FORMAT) throw new NotAuthenticError()
+    if (bytes.length < HEADER_LENGTH + XAES_NONCE_LENGTH || bytes[0] !== WRAPPED_BY.local)
+      throw new NotAuthenticError()
     const kek = this.keyOf(bytes.readUInt32BE(1))
     const nonce = bytes.subarray(HEADER_LENGTH, HEADER_LENGTH + XAES_NONCE_LENGTH)
     const aad = Buffer.concat([bytes.subarray(0, HEADER_LENGTH), Buffer.from(context)])
@@ -186,6 +219,11 @@ export class LocalKeyring implements KeyProvider {
 
   async rewrap(wrapped: Uint8Array, context: string): Promise<Buffer> {
     return this.wrap(await this.unwrap(wrapped, context), context)
+  }
+
+  /** Reads the file again where another process changed it: a rotation counts at once. */
+  private refresh(): void {
+    if (stampOf(statSync(this.path, { bigint: true })) !== this.file.stamp) this.file = readFile(this.path)
   }
 
   /** A version that another process added since we read the file is looked up there. */

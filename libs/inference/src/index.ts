@@ -1,2 +1,5 @@
 export { ModelCard } from './card.js'
-export { Model, ModelError, type Values } from './model.js'
+export { Model, ModelError, type RunnableModel, type Values } from './model.js'
+export { Guard, GuardError, type GuardSettings, type GuardState } from './resilience/guard.js'
+export { GuardedModel } from './resilience/guarded-model.js'
+export { watchedGuard } from './resilience/watched.js'

@@ -34,11 +34,22 @@ function refuseDifference(what: string, declared: string[], actual: readonly str
     throw new ModelError(`The card declares ${what} that the model has not: ${missing.join(', ')}`)
 }
 
+/** A model that can be asked, wherever it runs. */
+export interface RunnableModel {
+  readonly card: ModelCard
+  readonly name: string
+  readonly version: string
+  /** SHA-256 of the artifact: what a decision's audit entry names. */
+  readonly digest: string
+  /** Runs the model on every input that the card declares and returns every declared output. */
+  run(inputs: Record<string, Values>): Promise<Record<string, Values>>
+  close(): Promise<void>
+}
+
 /** A model in this process (ONNX Runtime, one thread). */
-export class Model {
+export class Model implements RunnableModel {
   private constructor(
     readonly card: ModelCard,
-    /** SHA-256 of the artifact: what a decision's audit entry names. */
     readonly digest: string,
     private readonly session: InferenceSession,
   ) {}
@@ -81,7 +92,6 @@ export class Model {
     return new Model(card, digest, session)
   }
 
-  /** Runs the model on every input that the card declares and returns every declared output. */
   async run(inputs: Record<string, Values>): Promise<Record<string, Values>> {
     const feeds = Object.fromEntries(
       this.card.inputs.map(({ name, shape }) => [name, this.tensor(name, shape, inputs[name])]),

@@ -35,6 +35,10 @@ export const BaseConfig = z.object({
   HEADERS_TIMEOUT_MS: z.coerce.number().int().min(100).max(120_000).default(10_000),
   BODY_TIMEOUT_MS: z.coerce.number().int().min(100).max(600_000).default(30_000),
   DRAIN_DELAY_MS: z.coerce.number().int().min(0).max(8_000).default(250),
+  /** Where spans go (OTLP over HTTP, base URL); none are made without it. */
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.url({ protocol: /^https?$/ }).optional(),
+  /** Share of new traces that is recorded; a trace that a caller began is recorded as the caller says. */
+  OTEL_TRACES_SAMPLER_ARG: z.coerce.number().min(0).max(1).default(1),
   ISSUER: z.url().default('http://127.0.0.1:3000'),
   TOKEN_AUDIENCE: z.string().min(1).default('vigil'),
   JWKS_URL: z.url().optional(),

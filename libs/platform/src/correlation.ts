@@ -1,11 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { Span } from '@opentelemetry/api'
 import { isUuid, newId } from './ids.js'
 
 /** What ties together everything that one request causes, across services, queues and logs. */
 export interface Correlation {
   correlationId: string
-  /** W3C Trace Context header, passed on unchanged. */
+  /** W3C Trace Context header to pass on: the caller's, or that of our own span while tracing is on. */
   traceparent?: string
+  /** Our own span of the work under way, while tracing is on. */
+  span?: Span
 }
 
 const storage = new AsyncLocalStorage<Correlation>()

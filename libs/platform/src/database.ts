@@ -1,5 +1,6 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
+import { traceStatements } from './traced-statements.js'
 
 interface PoolOptions {
   applicationName: string
@@ -18,6 +19,11 @@ export function createPool(url: string, { applicationName, max = 16, logger }: P
     statement_timeout: 30_000,
     lock_timeout: 10_000,
     idle_in_transaction_session_timeout: 60_000,
+  })
+  pool.on('connect', (client) => {
+    traceStatements(client)
+    // Nobody else listens between two statements of a transaction: a lost connection would end the process.
+    client.on('error', () => undefined)
   })
   pool.on('error', (err) => logger?.warn({ err }, 'idle database connection lost'))
   return pool

@@ -8,6 +8,7 @@ import { httpDuration } from './metrics.js'
 import type { Readiness } from './operations.js'
 import { sendProblem, toProblem } from './problem.filter.js'
 import { rememberRoutes } from './routes.js'
+import { closeSpan, openSpan, SpanKind } from './tracing.js'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -18,6 +19,8 @@ declare module 'fastify' {
 }
 
 const API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+/** Asked every few seconds by machines. */
+const QUIET = new Set(['/health', '/ready', '/metrics'])
 const DOCS_POLICY =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
@@ -77,13 +80,24 @@ export const timesOf = ({ HEADERS_TIMEOUT_MS, BODY_TIMEOUT_MS }: HttpConfig) => 
 const requiresCertificate = ({ TLS_CLIENT_CA, TLS_CLIENT_AUTH }: HttpConfig) =>
   TLS_CLIENT_CA !== undefined && TLS_CLIENT_AUTH === 'required'
 
+/** The span of a request, by route pattern (never URL); those of probes are of no use. */
+function traceRequest({ method, routeOptions }: FastifyRequest, context: Correlation): void {
+  const route = routeOptions.url ?? 'unmatched'
+  if (QUIET.has(route)) return
+  const attributes = { 'http.request.method': method, 'http.route': route }
+  openSpan(context, `${method} ${route}`, { kind: SpanKind.SERVER, attributes })
+}
+
 /** Installs correlation, access log, metrics, strict bodies and problem+json on a Fastify instance. */
 export function installHttp(fastify: FastifyInstance, options: HttpOptions): void {
   const { service, logger, config } = options
   fastify.decorateRequest('correlation')
   fastify.addHook('onRequest', (request, _reply, done) => {
-    withCorrelation(correlate(request), done)
+    const context = correlate(request)
+    traceRequest(request, context)
+    withCorrelation(context, done)
   })
+  fastify.addHook('onRequestAbort', async (request) => closeSpan(request.correlation.span))
   limitConnections(fastify, timesOf(config), requiresCertificate(config))
   // The body parser resumes in the socket's context: enter the request's again.
   fastify.addHook('preValidation', (request, _reply, done) => withCorrelation(request.correlation, done))
@@ -92,7 +106,9 @@ export function installHttp(fastify: FastifyInstance, options: HttpOptions): voi
     const route = request.routeOptions.url ?? 'unmatched'
     const labels = { service, method: request.method, route, status: String(reply.statusCode) }
     httpDuration.observe(labels, reply.elapsedTime / 1000)
-    const level = route === '/health' || route === '/ready' || route === '/metrics' ? 'debug' : 'info'
+    request.correlation.span?.setAttribute('http.response.status_code', reply.statusCode)
+    closeSpan(request.correlation.span, reply.statusCode >= 500 ? labels.status : undefined)
+    const level = QUIET.has(route) ? 'debug' : 'info'
     const { method, status } = labels
     logger[level](
       {

@@ -12,4 +12,12 @@ export { toProblem } from './problem.filter.js'
 export { type FieldError, type ProblemDetails, ProblemError, problems } from './problem.js'
 export { type RunningService, startService, stopOnSignals } from './service.js'
 export { type ClientCertificate, clientCertificate } from './tls.js'
+export {
+  currentLink,
+  inSpan,
+  parseTraceparent,
+  SpanKind,
+  startTracing,
+  type Tracing,
+} from './tracing.js'
 export { invalidRequest } from './validation.js'

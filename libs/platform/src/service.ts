@@ -13,6 +13,7 @@ import { describeRoutes } from './openapi.js'
 import { type Check, installOperations, type Readiness } from './operations.js'
 import { ProblemFilter } from './problem.filter.js'
 import { reloadTls, tlsFiles, tlsOptions } from './tls.js'
+import { startTracing } from './tracing.js'
 import { invalidRequest } from './validation.js'
 
 interface ServiceOptions {
@@ -64,6 +65,12 @@ function createAdapter({ config, bodyLimit = MIB }: ServiceOptions): FastifyAdap
 export async function startService(options: ServiceOptions): Promise<RunningService> {
   const { name, title, config, logger, checks } = options
   const readiness: Readiness = { accepting: true }
+  const tracing = await startTracing({
+    service: name,
+    endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
+    ratio: config.OTEL_TRACES_SAMPLER_ARG,
+    logger,
+  })
   const adapter = createAdapter(options)
   const fastify = adapter.getInstance() as unknown as FastifyInstance
   installHttp(fastify, { service: name, logger, readiness, config })
@@ -88,6 +95,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     readiness.accepting = false
     await new Promise((resolve) => setTimeout(resolve, config.DRAIN_DELAY_MS))
     await app.close()
+    await tracing?.stop()
   }
   return { url, app, stop }
 }

@@ -1,6 +1,6 @@
 import { UnrecoverableError } from 'bullmq'
 import type { Logger } from 'pino'
-import { newId, withCorrelation } from '#libs/platform'
+import { inSpan, newId, SpanKind, withCorrelation } from '#libs/platform'
 import type { Backend } from './backend.js'
 import { CLOSE_MS, within } from './within.js'
 
@@ -52,7 +52,9 @@ export function startWorker(
     name,
     async ({ data: { subject, traceparent } }) => {
       const context = { correlationId: subject, ...(traceparent ? { traceparent } : {}) }
-      const job = withCorrelation(context, () => run(subject)).catch((error) => {
+      const job = withCorrelation(context, () =>
+        inSpan(`run ${name}`, { kind: SpanKind.CONSUMER }, () => run(subject)),
+      ).catch((error) => {
         throw withoutContent(error)
       })
       running.add(job)

@@ -30,6 +30,7 @@ export async function measureProfile(bench: Bench): Promise<void> {
   await bench.history('profiled', history)
   await bench.server.query('postgres', 'ALTER DATABASE profiled SET track_wal_io_timing = on')
   try {
+    const spawnedAt = performance.now()
     const service = await bench.fraud('profiled', ['--cpu-prof', `--cpu-prof-dir=${folder}`])
     await bench.load(service, connections, history, undefined, 2)
     await bench.settle()
@@ -37,10 +38,11 @@ export async function measureProfile(bench: Bench): Promise<void> {
     const before = {
       database: cpuSeconds(bench.server.pid),
       service: cpuSeconds(service.pid),
-      at: process.hrtime.bigint(),
+      at: performance.now(),
     }
     const measured = await bench.load(service, connections, history)
-    const wall = Number(process.hrtime.bigint() - before.at) / 1e9
+    const loadedAt = performance.now()
+    const wall = (loadedAt - before.at) / 1000
     const database = cpuSeconds(bench.server.pid) - before.database
     const own = cpuSeconds(service.pid) - before.service
     const after = await walSyncs(bench)
@@ -59,7 +61,11 @@ export async function measureProfile(bench: Bench): Promise<void> {
     })
     const [file] = readdirSync(folder)
     const profile = JSON.parse(readFileSync(join(folder, file!), 'utf8')) as CpuProfile
-    for (const [what, value] of sharesOf(profile))
+    for (const [what, value] of sharesOf(
+      profile,
+      (before.at - spawnedAt) / 1000,
+      (loadedAt - spawnedAt) / 1000,
+    ))
       bench.add({ part, what: `service: ${what}`, value: percent(value) })
   } finally {
     rmSync(folder, { recursive: true, force: true })

@@ -43,8 +43,31 @@ function kindOf(name: string, url: string): string | undefined {
   return KINDS.find(([, matches]) => matches(name, url))?.[0]
 }
 
-/** Share of the busy time by part. Native and built-in work counts for the part of ours that called it. */
-export function sharesOf({ nodes, samples, timeDeltas }: CpuProfile): [string, number][] {
+/** Samples between two moments, in microseconds since the profile began: start-up is not what is measured. */
+function* samplesWithin({ samples, timeDeltas }: CpuProfile, from: number, to: number) {
+  let at = 0
+  for (const [index, id] of samples.entries()) {
+    at += timeDeltas[index]!
+    if (at >= from && at < to) yield { id, micros: timeDeltas[index]! }
+  }
+}
+
+/**
+ * Share of the busy time by part, between two moments in seconds since the process began. Native and built-in work
+ * counts for the part of ours that called it.
+ */
+export function sharesOf(profile: CpuProfile, from = 0, to = Number.POSITIVE_INFINITY): [string, number][] {
+  const kind = kindsOf(profile)
+  const time = new Map<string, number>()
+  for (const { id, micros } of samplesWithin(profile, from * 1e6, to * 1e6))
+    time.set(kind(id), (time.get(kind(id)) ?? 0) + micros)
+  time.delete('idle')
+  const busy = [...time.values()].reduce((sum, value) => sum + value, 0)
+  return [...time].map(([name, value]): [string, number] => [name, value / busy]).sort((a, b) => b[1] - a[1])
+}
+
+/** The part that each node of the call tree belongs to: its own, or that of its nearest known caller. */
+function kindsOf({ nodes }: CpuProfile): (id: number) => string {
   const byId = new Map(nodes.map((node) => [node.id, node]))
   const parents = new Map(
     nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node.id] as const)),
@@ -61,9 +84,5 @@ export function sharesOf({ nodes, samples, timeDeltas }: CpuProfile): [string, n
     kinds.set(id, found)
     return found
   }
-  const time = new Map<string, number>()
-  for (const [at, id] of samples.entries()) time.set(kind(id), (time.get(kind(id)) ?? 0) + timeDeltas[at]!)
-  time.delete('idle')
-  const busy = [...time.values()].reduce((sum, value) => sum + value, 0)
-  return [...time].map(([name, value]): [string, number] => [name, value / busy]).sort((a, b) => b[1] - a[1])
+  return kind
 }

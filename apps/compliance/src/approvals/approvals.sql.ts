@@ -71,6 +71,21 @@ export async function findApproval(
   return rows[0]
 }
 
+/** The request for an act that waits for a decision. */
+export async function openApproval(
+  client: ClientBase,
+  tenant: string,
+  kind: ApprovalKind,
+  subject: string,
+): Promise<ApprovalRow | undefined> {
+  const { rows } = await client.query<ApprovalRow>(
+    `SELECT ${COLUMNS} FROM approvals.request
+     WHERE tenant = $1 AND kind = $2 AND subject = $3 ${STATUS.pending}`,
+    [tenant, kind, subject],
+  )
+  return rows[0]
+}
+
 const STATUS = {
   pending: 'AND decision IS NULL AND expires_at > clock_timestamp()',
   decided: 'AND decision IS NOT NULL',

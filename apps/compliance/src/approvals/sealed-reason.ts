@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { dataKeyFor, type FieldPlace, type KeyProvider, openField, sealField } from '#libs/crypto'
+import { type FieldPlace, type KeyProvider, openField, purposeKey, sealField } from '#libs/crypto'
 
 /** Where a reason stands: a table of this service and the id of its row. */
 interface Place {
@@ -10,7 +10,7 @@ interface Place {
 
 const fieldOf = (place: Place): FieldPlace => ({ ...place, column: 'reason' })
 const keyOf = (client: ClientBase, keys: KeyProvider, tenant: string) =>
-  dataKeyFor(client, keys, { tenant, purpose: 'reasons', subject: tenant })
+  purposeKey(client, keys, { tenant, purpose: 'reasons' })
 
 /** Seals a reason under the tenant's key: people write names into reasons, whatever they are told. */
 export async function sealReason(

@@ -40,7 +40,8 @@ export async function insertBlob(client: Queryable, blob: Blob): Promise<void> {
 
 export async function findBlob(client: Queryable, id: string, tenant: string): Promise<Blob | undefined> {
   const { rows } = await client.query(
-    'SELECT kind, wrapped_key, bytes, sha256 FROM imaging.blob WHERE id = $1 AND tenant = $2',
+    `SELECT kind, wrapped_key, bytes, sha256 FROM imaging.blob
+     WHERE id = $1 AND tenant = $2 AND wrapped_key IS NOT NULL`,
     [id, tenant],
   )
   const [row] = rows
@@ -56,10 +57,13 @@ export async function findBlob(client: Queryable, id: string, tenant: string): P
   )
 }
 
-/** Which of these ids name blobs that are referred to. */
+/** Which of these ids name blobs that are referred to and can be read: one whose key was destroyed is garbage. */
 export async function knownBlobs(client: Queryable, ids: string[]): Promise<Set<string>> {
   if (ids.length === 0) return new Set()
-  const { rows } = await client.query('SELECT id FROM imaging.blob WHERE id = ANY($1)', [ids])
+  const { rows } = await client.query(
+    'SELECT id FROM imaging.blob WHERE id = ANY($1) AND wrapped_key IS NOT NULL',
+    [ids],
+  )
   return new Set(rows.map((row) => row.id))
 }
 
