@@ -6,7 +6,8 @@ const PURE = [
   '^apps/imaging/src/(deidentify|pixels)/',
   '^apps/imaging/src/analysis/preprocess\\.ts$',
   '^libs/audit/src/(merkle|export|witness)/',
-  '^libs/crypto/src/(hkdf|xaes|floe|field|file|blind-index)\\.ts$',
+  '^libs/crypto/src/(hkdf|xaes|floe|field|file|blind-index|signature)\\.ts$',
+  '^libs/inference/src/signing/(dsse|statement|bundle)\\.ts$',
 ]
 const spec = '\\.(e2e-)?spec\\.ts$'
 const apps = ['fraud', 'imaging', 'compliance']

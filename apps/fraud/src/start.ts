@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { doorSettings, openDoor } from '#libs/auth'
+import { keySettings, lazyUnwrap } from '#libs/crypto'
 import { Model, ModelError } from '#libs/inference'
 import { BaseConfig, createPool, type RunningService, startService } from '#libs/platform'
 import { acceptStreams } from './batch/accept.js'
@@ -11,7 +12,10 @@ import { incompatibleFeatures } from './scoring/score.js'
 
 export const FraudConfig = BaseConfig.extend({
   ...doorSettings,
+  ...keySettings,
   MODELS_DIR: z.string().default('models'),
+  /** Public keys whose models are loaded; `keys` in MODELS_DIR where none is given. */
+  MODEL_KEYS_DIR: z.string().optional(),
   FRAUD_MODEL: z
     .string()
     .regex(/^[a-z0-9-]+\/v\d+$/)
@@ -21,7 +25,10 @@ export type FraudConfig = z.infer<typeof FraudConfig>
 
 /** A model that takes other features than we compute would score nonsense: it is refused with the difference named. */
 async function loadFraudModel(config: FraudConfig): Promise<Model> {
-  const model = await Model.load(join(config.MODELS_DIR, config.FRAUD_MODEL))
+  const model = await Model.load(join(config.MODELS_DIR, config.FRAUD_MODEL), {
+    trusted: config.MODEL_KEYS_DIR,
+    provider: lazyUnwrap(config),
+  })
   const difference = incompatibleFeatures(model.card.features ?? [])
   if (difference.length > 0)
     throw new ModelError(

@@ -23,6 +23,8 @@ export const ImagingConfig = BaseConfig.extend({
   REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
   MAX_IMAGE_BYTES: count(1_024, 2 ** 31 - 1).default(512 * 1024 * 1024),
   MODELS_DIR: z.string().default('models'),
+  /** Public keys whose models are loaded; `keys` in MODELS_DIR where none is given. */
+  MODEL_KEYS_DIR: z.string().optional(),
   IMAGING_MODEL: z
     .string()
     .regex(/^[a-z0-9-]+\/v\d+$/)
@@ -88,15 +90,18 @@ export async function startImaging(
   logger: Logger,
   replacements: Replacements = {},
 ): Promise<RunningService> {
-  const own = replacements.models
-    ? undefined
-    : await Model.load(join(config.MODELS_DIR, config.IMAGING_MODEL))
   const pool = createPool(config.DATABASE_URL, {
     applicationName: 'vigil-imaging',
     max: config.DATABASE_POOL_MAX,
     logger,
   })
   const keys = replacements.keys ?? (await openKeys(config, pool))
+  const own = replacements.models
+    ? undefined
+    : await Model.load(join(config.MODELS_DIR, config.IMAGING_MODEL), {
+        trusted: config.MODEL_KEYS_DIR,
+        provider: keys.provider,
+      })
   const imaging = await open(config, logger, { pool, keys, models: replacements.models ?? [own!] })
   const { queue } = imaging
   const jwksUrl = config.JWKS_URL ?? `${config.ISSUER}/.well-known/jwks.json`

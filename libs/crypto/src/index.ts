@@ -10,7 +10,7 @@ export { type DataKey, type FieldPlace, keyIdOf, openField, sealField } from './
 export { decryptFile, encryptFile } from './file.js'
 export { KeyCache } from './key-cache.js'
 export { LocalKeyring } from './keyring.js'
-export { type Keys, openKeys, openProvider } from './open-keys.js'
+export { type Keys, lazyUnwrap, openKeys, openProvider } from './open-keys.js'
 export {
   type GeneratedKey,
   type KeyProvider,

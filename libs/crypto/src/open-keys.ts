@@ -79,6 +79,17 @@ export async function openProvider(settings: Settings): Promise<Closable> {
   return new Succession(current, await openOne(previous, settings))
 }
 
+/** Unwraps with the configured provider, opened when it is needed first: most models are not encrypted. */
+export function lazyUnwrap(settings: Settings): Pick<KeyProvider, 'unwrap'> {
+  let opened: Promise<KeyProvider> | undefined
+  return {
+    unwrap: async (wrapped, context) => {
+      opened ??= openProvider(settings)
+      return (await opened).unwrap(wrapped, context)
+    },
+  }
+}
+
 /** A keyring that lies there unnamed holds the keys of what is stored: a new root beside it would find nothing. */
 function refuseForgottenKeyring(settings: Settings): void {
   const path = keyringPath(settings.DATA_DIR)

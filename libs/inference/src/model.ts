@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
+import type { KeyProvider } from '#libs/crypto'
 import { ModelCard } from './card.js'
+import { ModelError } from './error.js'
+import { trustedKeys, verifyModel } from './signing/artifact.js'
 
 /** One input or output: numbers in row-major order, and the sizes of the axes. */
 export interface Values {
@@ -10,18 +12,13 @@ export interface Values {
   dims: readonly number[]
 }
 
-/** The artifact is not what its card says, or the input is not what the artifact takes. */
-export class ModelError extends Error {
-  override readonly name = 'ModelError'
-}
-
 type Shape = readonly (number | null)[]
 
 const fits = (dims: readonly number[], shape: Shape): boolean =>
   dims.length === shape.length && shape.every((size, axis) => size === null || size === dims[axis])
 
-async function readCard(folder: string): Promise<ModelCard> {
-  const result = ModelCard.safeParse(JSON.parse(await readFile(join(folder, 'card.json'), 'utf8')))
+function parseCard(folder: string, bytes: Buffer): ModelCard {
+  const result = ModelCard.safeParse(JSON.parse(bytes.toString('utf8')))
   if (result.success) return result.data
   const issues = result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
   throw new ModelError(`The card of ${folder} is not valid: ${issues.join('; ')}`)
@@ -46,6 +43,25 @@ export interface RunnableModel {
   close(): Promise<void>
 }
 
+export interface LoadOptions {
+  /** Folder of the public keys that are believed; `keys` in the models folder, where none is given. */
+  trusted?: string | undefined
+  /** Unwraps the data key of a model that is stored encrypted. */
+  provider?: Pick<KeyProvider, 'unwrap'>
+}
+
+const CARD = 'card.json'
+const ARTIFACT = 'model.onnx'
+
+/** The card and the artifact of a folder, verified. */
+async function readModel(folder: string, { trusted, provider }: LoadOptions) {
+  const keys = await trustedKeys(trusted ?? join(folder, '..', '..', 'keys'))
+  const { files } = await verifyModel(folder, { keys, ...(provider ? { provider } : {}) }, [CARD, ARTIFACT])
+  const { [CARD]: card, [ARTIFACT]: artifact } = files
+  if (!card || !artifact) throw new ModelError(`${folder} needs ${CARD} and ${ARTIFACT}, both signed`)
+  return { card: parseCard(folder, card), artifact }
+}
+
 /** A model in this process (ONNX Runtime, one thread). */
 export class Model implements RunnableModel {
   private constructor(
@@ -63,12 +79,11 @@ export class Model implements RunnableModel {
   }
 
   /**
-   * Loads `model.onnx` beside `card.json`. Throws ModelError where the artifact's digest is not the card's: an
-   * altered or half-copied model is never served.
+   * Loads `model.onnx` beside `card.json`. Throws ModelError where the folder is not signed by a trusted key, or any
+   * file of it is not what was signed, or the artifact's digest is not the card's.
    */
-  static async load(folder: string): Promise<Model> {
-    const card = await readCard(folder)
-    const artifact = await readFile(join(folder, 'model.onnx'))
+  static async load(folder: string, options: LoadOptions = {}): Promise<Model> {
+    const { card, artifact } = await readModel(folder, options)
     const digest = createHash('sha256').update(artifact).digest('hex')
     if (digest !== card.sha256) {
       throw new ModelError(`The model in ${folder} has the digest ${digest}, its card says ${card.sha256}`)
