@@ -29,6 +29,7 @@ const USAGE = `npm run keys:rotate [-- --rewrap | --status]
   Makes a new key-encryption key, which everything is wrapped under at once, and moves the data keys under it while
   the services go on. Interrupted (also by kill -9), it goes on where it was when it is run again.
     --rewrap   makes no new key: moves what is not under the newest one (after KMS or KMS_PREVIOUS changed)
+    --batch N  keys read and written together (200): fewer are gentler on the database
     --status   says how far the last rotation came and how many keys are under which version`
 
 function databaseUrl(config: z.infer<typeof RotateConfig>): string {
@@ -40,6 +41,7 @@ function databaseUrl(config: z.infer<typeof RotateConfig>): string {
 
 async function main(): Promise<number> {
   const options = {
+    batch: { type: 'string' },
     rewrap: { type: 'boolean' },
     status: { type: 'boolean' },
     help: { type: 'boolean' },
@@ -54,7 +56,7 @@ async function main(): Promise<number> {
   const provider = await openProvider(config)
   try {
     if (values.status) return await status(pool, provider)
-    const code = await alone(pool, () => rotate(pool, provider, !values.rewrap))
+    const code = await alone(pool, () => rotate(pool, provider, !values.rewrap, batchOf(values.batch)))
     if (code === undefined) console.error('Another process rotates the keys already: see --status')
     return code ?? 1
   } finally {
@@ -63,14 +65,22 @@ async function main(): Promise<number> {
   }
 }
 
+function batchOf(text = '200'): number {
+  const batch = Number(text)
+  if (!Number.isInteger(batch) || batch < 1 || batch > 10_000)
+    throw new Error('--batch takes a number from 1 to 10000')
+  return batch
+}
+
 type Pool = ReturnType<typeof createPool>
 type Provider = Awaited<ReturnType<typeof openProvider>>
 
-async function rotate(pool: Pool, provider: Provider, fresh: boolean): Promise<number> {
+async function rotate(pool: Pool, provider: Provider, fresh: boolean, batch: number): Promise<number> {
   const correlationId = newId()
   const order = {
     pool,
     provider,
+    batch,
     record: (
       client: Parameters<typeof appendAudit>[0],
       action: string,

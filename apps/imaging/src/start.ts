@@ -4,7 +4,7 @@ import type pg from 'pg'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { doorSettings, openDoor } from '#libs/auth'
-import { type Keys, keySettings, openKeys } from '#libs/crypto'
+import { type Keys, keySettings, openKeys, PatientKeys } from '#libs/crypto'
 import { Model } from '#libs/inference'
 import { BaseConfig, createPool, type RunningService, startService } from '#libs/platform'
 import { openQueue } from '#libs/queue'
@@ -84,6 +84,12 @@ async function open(
   }
 }
 
+/** The pipeline sits out a key management service that is away; three quarters of a run's time, no more. */
+async function forWork(config: ImagingConfig, imaging: Imaging): Promise<Imaging> {
+  const keyring = new PatientKeys(imaging.keyring, config.PIPELINE_TIMEOUT_MS * 0.75)
+  return { ...imaging, keyring, store: await BlobStore.open(join(config.DATA_DIR, 'blobs'), keyring) }
+}
+
 /** Starts the imaging service: the HTTP door, the pipeline's worker and the sweeper. */
 export async function startImaging(
   config: ImagingConfig,
@@ -120,7 +126,8 @@ export async function startImaging(
     configure: async (fastify) => void (await fastify.register(multipart, { throwFileSizeLimit: false })),
   })
   if (config.PIPELINE_CONCURRENCY > 0) {
-    const run = (subject: string) => analyseImage(imaging, subject)
+    const working = await forWork(config, imaging)
+    const run = (subject: string) => analyseImage(working, subject)
     queue.work({ concurrency: config.PIPELINE_CONCURRENCY, run })
   }
   const sweeper = startSweeping(imaging, {

@@ -1,6 +1,7 @@
 import { appendAudit } from '#libs/audit'
 import type { Principal } from '#libs/auth'
-import { type Correlation, inTransaction } from '#libs/platform'
+import { KeyDestroyedError } from '#libs/crypto'
+import { type Correlation, inTransaction, problems } from '#libs/platform'
 import type { Imaging } from '../imaging.js'
 import { imagesTotal } from '../metrics.js'
 import { associate, patientRefOf } from '../storage/association.js'
@@ -24,8 +25,23 @@ const entryFor = (imaging: Imaging, { correlation, caller, submission }: Arrival
   correlationId: correlation.correlationId,
 })
 
-/** Takes an image in: its row, who it belongs to, the audit entry and the job commit together or not at all. */
+/**
+ * Takes an image in: its row, who it belongs to, the audit entry and the job commit together or not at all
+ * (a file without a row is garbage, and collected). Throws the 409 problem for a patient who was erased.
+ */
 export async function receiveImage(imaging: Imaging, arrival: Arrival, image: Blob): Promise<void> {
+  try {
+    await store(imaging, arrival, image)
+  } catch (error) {
+    if (!(error instanceof KeyDestroyedError)) throw error
+    await imaging.store.remove(image)
+    throw problems.conflict({ detail: 'This patient was erased: nothing is stored under this identifier' })
+  }
+  imagesTotal.inc({ status: 'queued' })
+  imaging.queue.relay()
+}
+
+async function store(imaging: Imaging, arrival: Arrival, image: Blob): Promise<void> {
   const { correlation, caller, submission } = arrival
   const { correlationId, traceparent } = correlation
   const { patient_id, physician_id, modality } = submission
@@ -55,8 +71,6 @@ export async function receiveImage(imaging: Imaging, arrival: Arrival, image: Bl
       details: { modality, bytes: image.bytes },
     })
   })
-  imagesTotal.inc({ status: 'queued' })
-  imaging.queue.relay()
 }
 
 /** Records that something was sent that is not a sound image; nothing of it is kept. */

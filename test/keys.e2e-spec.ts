@@ -1,0 +1,143 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { countVersions, LocalKeyring } from '#libs/crypto'
+import { createTestDatabase, type TestDatabase } from './support/database.js'
+
+const ROOT = resolve(import.meta.dirname, '..')
+let database: TestDatabase
+let dataDir: string
+let admin: pg.Client
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  dataDir = mkdtempSync(join(tmpdir(), 'vigil-keys-'))
+  admin = new pg.Client({ connectionString: database.adminUrl })
+  await admin.connect()
+})
+afterAll(async () => {
+  await admin?.end()
+  await database?.drop()
+  rmSync(dataDir, { recursive: true, force: true })
+})
+
+interface Done {
+  writes: number
+  reads: number
+  failures: string[]
+}
+
+/** A process that seals and opens without pause. */
+function startSealing() {
+  const args = ['--conditions=project-source', '--import', join(ROOT, 'test/support/typescript.mjs')]
+  const script = [join(ROOT, 'test/support/sealing-process.ts'), database.url('vigil_imaging'), dataDir]
+  const child = spawn(process.execPath, [...args, ...script], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    cwd: ROOT,
+  })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const state: { done: Done } = { done: { writes: 0, reads: 0, failures: [] } }
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    state.done = JSON.parse(line) as Done
+  })
+  const end = async () => {
+    child.stdin.end()
+    await new Promise((exit) => child.once('exit', exit))
+    return state.done
+  }
+  return { state, end }
+}
+
+function rotateKeys(...args: string[]): {
+  child: ChildProcess
+  result: Promise<{ code: number | null; text: string }>
+} {
+  const child = spawn(process.execPath, [join(ROOT, 'dist/scripts/keys-rotate.js'), ...args], {
+    env: { ...process.env, DATA_DIR: dataDir, KEYS_DATABASE_URL: database.url('vigil_keys') },
+    cwd: ROOT,
+  })
+  let text = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (text += chunk))
+  const result = new Promise<{ code: number | null; text: string }>((done) =>
+    child.once('close', (code) => done({ code, text })),
+  )
+  return { child, result }
+}
+
+const rotation = async () =>
+  (await admin.query('SELECT * FROM keys.rotation ORDER BY started_at DESC LIMIT 1')).rows[0]
+
+describe('turning the keys over', () => {
+  test('while two processes read and write: none fails, a kill -9 is made up for, everything ends under the newest key', async () => {
+    const processes = [startSealing(), startSealing()]
+    const total = () => processes.reduce((sum, { state }) => sum + state.done.writes, 0)
+    await expect.poll(total, { timeout: 25_000 }).toBeGreaterThan(60)
+
+    const killed = rotateKeys('--batch', '1')
+    await expect
+      .poll(async () => Number((await rotation())?.seen ?? 0), { timeout: 15_000, interval: 5 })
+      .toBeGreaterThan(5)
+    killed.child.kill('SIGKILL')
+    await killed.result
+    const halfway = await rotation()
+    expect(halfway.finished_at).toBeNull()
+    expect((await rotateKeys('--status').result).text).toMatch(
+      /local 2: begun .* NOT finished: .* run it again/,
+    )
+
+    const resumed = await rotateKeys().result
+    expect(resumed.text).toMatch(/going on with local 2/)
+    expect(resumed.code).toBe(0)
+    const finished = await rotation()
+    expect(finished.id).toBe(halfway.id)
+    expect(finished.finished_at).not.toBeNull()
+
+    const before = total()
+    expect((await rotateKeys().result).text).toMatch(/rotating to local 3\n.*keys re-wrapped under local 3/)
+    await expect.poll(total, { timeout: 15_000 }).toBeGreaterThan(before + 5)
+    const done = await Promise.all(processes.map(({ end }) => end()))
+    for (const { writes, reads, failures } of done) {
+      expect(failures).toEqual([])
+      expect(Math.min(writes, reads)).toBeGreaterThan(20)
+    }
+
+    expect((await rotateKeys('--rewrap').result).code).toBe(0)
+    const pool = new pg.Pool({ connectionString: database.url('vigil_keys') })
+    const provider = LocalKeyring.open(join(dataDir, 'secrets', 'keyring.json'))
+    const counts = await countVersions({ pool, provider })
+    await pool.end()
+    expect([...counts.keys()]).toEqual(['local 3'])
+    const { rows } = await admin.query(
+      `SELECT action, count(*)::int AS n FROM audit.entry WHERE action LIKE 'KEY_ROTATION_%' GROUP BY 1 ORDER BY 1`,
+    )
+    expect(rows).toEqual([
+      { action: 'KEY_ROTATION_FINISHED', n: 3 },
+      { action: 'KEY_ROTATION_STARTED', n: 3 },
+    ])
+  })
+
+  test('a wrapped key that was damaged stays as it is and is named', async () => {
+    await admin.query(
+      `INSERT INTO keys.data_key (id, tenant, purpose, subject, wrapped)
+       VALUES ('01890a5d-ac96-774b-bcce-b302099a8057', 'default', 'imaging', '1:damaged', decode(repeat('01', 90), 'hex'))`,
+    )
+    const { code, text } = await rotateKeys('--rewrap').result
+    expect(code).toBe(2)
+    expect(text).toContain('does not open, left as it is: data-key 01890a5d-ac96-774b-bcce-b302099a8057')
+    await admin.query(`DELETE FROM keys.data_key WHERE subject = '1:damaged'`)
+  })
+
+  test('two at once: the second says that it is not alone and changes nothing', async () => {
+    const client = new pg.Client({ connectionString: database.url('vigil_keys') })
+    await client.connect()
+    await client.query('SELECT pg_advisory_lock($1)', [0x72_6f_74_61])
+    const { code, text } = await rotateKeys().result
+    expect([code, text]).toEqual([1, 'Another process rotates the keys already: see --status\n'])
+    await client.end()
+    expect(await LocalKeyring.open(join(dataDir, 'secrets', 'keyring.json')).currentVersion()).toBe('local 3')
+  })
+})
