@@ -2,7 +2,7 @@ import type { PoolClient } from 'pg'
 import { z } from 'zod'
 import { appendAudit } from '#libs/audit'
 import type { Principal } from '#libs/auth'
-import { KeyDestroyedError } from '#libs/crypto'
+import { KeyDestroyedError, NotAuthenticError } from '#libs/crypto'
 import { inTransaction } from '#libs/platform'
 import type { Imaging } from '../imaging.js'
 import { reidentify } from '../storage/association.js'
@@ -31,6 +31,7 @@ const open = async (client: PoolClient, imaging: Imaging, { caller, correlationI
     return await reidentify(client, imaging.keyring, caller.tenant, correlationId)
   } catch (error) {
     if (error instanceof KeyDestroyedError) return undefined
+    if (error instanceof NotAuthenticError) return error
     throw error
   }
 }
@@ -38,30 +39,37 @@ const open = async (client: PoolClient, imaging: Imaging, { caller, correlationI
 /**
  * Reveals who an image is of. The entry that says who asked and why is committed before this resolves; when it cannot
  * be written this rejects and nothing is revealed. Undefined, with an entry of its own, where there is no such image
- * or its patient was erased.
+ * or its patient was erased. Rejects with NotAuthenticError, after an entry that says so, where what is stored was
+ * altered or moved from elsewhere.
  */
 export async function revealPatient(imaging: Imaging, request: Request): Promise<Patient | undefined> {
   const { caller, correlationId, purpose } = request
-  return inTransaction(imaging.pool, async (client) => {
-    const found = await open(client, imaging, request)
+  const revealed = await inTransaction(imaging.pool, async (client) => {
+    const opened = await open(client, imaging, request)
+    const damaged = opened instanceof NotAuthenticError ? opened : undefined
+    const found = opened instanceof NotAuthenticError ? undefined : opened
     const entryId = await appendAudit(client, {
       tenant: caller.tenant,
       service: 'imaging',
       actor: { type: 'client', id: caller.clientId },
       action: 'PHI_ACCESS',
-      outcome: found ? 'success' : 'denied',
+      outcome: found ? 'success' : damaged ? 'failure' : 'denied',
       subject: { type: 'image', id: correlationId },
       ...(found ? { patientRef: found.patientRef } : {}),
       correlationId,
       purposeOfUse: purpose,
+      ...(damaged ? { details: { failure: 'ciphertext_not_authentic' } } : {}),
     })
-    return (
-      found && {
-        correlation_id: correlationId,
-        ...found.identity,
-        purpose_of_use: purpose,
-        audit_entry_id: entryId,
-      }
-    )
+    return { damaged, found, entryId }
   })
+  const { damaged, found, entryId } = revealed
+  if (damaged) throw damaged
+  return (
+    found && {
+      correlation_id: correlationId,
+      ...found.identity,
+      purpose_of_use: purpose,
+      audit_entry_id: entryId,
+    }
+  )
 }
