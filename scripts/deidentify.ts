@@ -3,7 +3,7 @@ import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { SingleBar } from 'cli-progress'
 import { type Deidentified, deidentify } from '../apps/imaging/src/deidentify/deidentify.js'
-import { OPTIONS, type Option } from '../apps/imaging/src/deidentify/profile.js'
+import { OPTIONS, type Option } from '../apps/imaging/src/deidentify/options.js'
 import { LocalKeyring } from '../libs/crypto/src/keyring.js'
 
 const USAGE = `npm run deidentify -- IN OUT [--option NAME]... [--keyring FILE]

@@ -1,273 +1,194 @@
-import {
-  bytesOf,
-  type Element,
-  type Encoding,
-  type Instance,
-  isPrivate,
-  tagName,
-  textOf,
-} from './dicom/element.js'
+import { Cleaner, type Job } from './clean.js'
+import { Collector } from './collect.js'
+import { topContext } from './context.js'
+import { type Context, Decider, TAG, UID_OF_STANDARD } from './decide.js'
+import type { Bytes } from './dicom/bytes.js'
+import { type Element, type Instance, textOf, ushortOf } from './dicom/element.js'
 import { DicomError } from './dicom/error.js'
-import { LIMITS, type Limits, parseInstance } from './dicom/parse.js'
-import { encodeElement, encodeFile, encodeItem, paddedText } from './dicom/write.js'
-import {
-  type Action,
-  contradiction,
-  isDescription,
-  type Option,
-  resolveAction,
-  standardVr,
-} from './profile.js'
+import { LIMITS, type Limits } from './dicom/limits.js'
+import { parseInstance } from './dicom/parse.js'
+import { Rope } from './dicom/rope.js'
+import { deflate, encodeElement, encodeHead, paddedText } from './dicom/write.js'
+import { blankDocument } from './dummy.js'
+import { contradiction } from './options.js'
+import { type BurnedIn, type Order, type PixelFinding, POLICIES, UNCHECKED } from './order.js'
+import { Profile } from './profile.js'
 import { type QuarantineReason, quarantineReason } from './quarantine.js'
-import { crossOut, identifiersIn, isText, residue } from './residue.js'
-import { METHOD, statement } from './statement.js'
-import {
-  type DeidentificationKeys,
-  dateShiftDays,
-  dummyOf,
-  pseudonym,
-  replaceUid,
-  shiftDate,
-} from './values.js'
+import { Report, type ReportLine } from './report.js'
+import { statement } from './statement.js'
+import { dateShiftDays, isPseudonym, isReplacedUid, replaceUid } from './values.js'
 
-/** What to do, and with which keys. */
-export interface Order {
-  options: readonly Option[]
-  keys: DeidentificationKeys
-  limits?: Limits
+/** A cleaned file: its head, then the parts of its data set, of which some are ranges of the source. */
+export interface CleanFile {
+  length: number
+  chunks(): Iterable<Buffer>
 }
 
-/** One thing that was done: where, what, by which option. Never a value. */
-export interface ReportLine {
-  path: string
-  action: Action | 'cross-out'
-  option?: Option
-}
-
-export type { QuarantineReason }
-
-export type Deidentified =
-  | { kind: 'clean'; bytes: Buffer; report: ReportLine[] }
+export type Outcome =
+  | { kind: 'clean'; file: CleanFile; report: ReportLine[]; burnedIn: BurnedIn }
   | { kind: 'quarantined'; reason: QuarantineReason; path?: string; report: ReportLine[] }
+
+/** An outcome with the whole file in memory, or why the bytes are no instance that we read. */
+export type Deidentified =
+  | { kind: 'clean'; bytes: Buffer; report: ReportLine[]; burnedIn: BurnedIn }
+  | Exclude<Outcome, { kind: 'clean' }>
   | { kind: 'rejected'; error: DicomError }
 
-const TAG = {
-  sopInstance: 0x00080018,
-  patientName: 0x00100010,
-  patientId: 0x00100020,
-  trailingPadding: 0xfffcfffc,
-} as const
+type Source = Instance<Bytes>
 
-const UID_OF_STANDARD = /^1\.2\.840\.10008\./
-
-interface Work {
-  source: Buffer
-  order: Order
-  patientId: string
-  shiftDays: number
-  report: ReportLine[]
-  /** Upper-case words of everything that was taken out. */
-  identifiers: Set<string>
+/** What the patient's pseudonym and date shift are derived from: the ID, else what else tells patients apart. */
+function patientOf(source: Source): string {
+  const text = (tag: number) => textOf(source, tag) ?? ''
+  const id = text(TAG.patientId)
+  if (id) return id
+  const name = text(TAG.patientName)
+  return name ? `${name}|${text(TAG.birthDate)}` : ''
 }
 
-const vrOf = (element: Element): string => (element.vr === 'UN' ? standardVr(element.tag) : element.vr)
+/** Only an animal has somebody who answers for it (PS3.3 C.7.1.1: type 2C). */
+const isAnimal = (source: Source): boolean =>
+  source.elements.some(({ tag }) => tag === 0x00102201 || tag === 0x00102202)
 
-function remember(work: Work, element: Element): void {
-  if (element.items) {
-    for (const item of element.items) for (const inner of item.elements) remember(work, inner)
-    return
-  }
-  const vr = vrOf(element)
-  if (
-    element.tag === 0x7fe00010 ||
-    element.valueEnd - element.valueStart > 4096 ||
-    ['TM', 'IS', 'DS', 'AS'].includes(vr)
-  )
-    return
-  if (isPrivate(element.tag) || vr === 'CS') return
-  // Descriptions hold words of medicine besides names: of those only the numbers are looked for elsewhere.
-  const numbersOnly = isDescription(element.tag)
-  for (const word of identifiersIn(bytesOf(work.source, element))) {
-    if (!numbersOnly || /^\d+$/.test(word)) work.identifiers.add(word.toUpperCase())
+/** Bytes of native pixel data as the header declares them. */
+function declaredPixels(source: Source, limits: Limits): number {
+  const number = (tag: number) => ushortOf(source, tag) ?? 0
+  const frames = Number.parseInt(textOf(source, 0x00280008) ?? '1', 10) || 1
+  const bits = number(0x00280010) * number(0x00280011) * (number(0x00280002) || 1) * number(0x00280100)
+  const bytes = Math.ceil((bits * Math.max(1, frames)) / 8)
+  if (bytes > limits.pixelBytes) throw new DicomError('image_too_large', 0, '00280008')
+  return bytes
+}
+
+function jobFor(source: Source, order: Order, limits: Limits): Job {
+  const patient = patientOf(source)
+  return {
+    dataset: source.dataset,
+    options: order.options,
+    keys: order.keys,
+    patient,
+    shiftDays: dateShiftDays(order.keys, patient),
+    mediaType: textOf(source, TAG.mediaType) ?? '',
+    nativePixels: declaredPixels(source, limits),
   }
 }
 
-/** A value's parts, each replaced where it is a UID of somebody's own. */
-function replaceUids(work: Work, value: Buffer): Buffer {
-  const uids = value
-    .toString('latin1')
-    .replace(/[\0 ]+$/, '')
-    .split('\\')
-  const replaced = uids.map((uid) =>
-    uid === '' || UID_OF_STANDARD.test(uid) ? uid : replaceUid(work.order.keys, uid.trim()),
-  )
-  return paddedText(replaced.join('\\'), 'UI')
-}
-
-function shifted(work: Work, element: Element, vr: string): Buffer {
-  const parts = bytesOf(work.source, element)
-    .toString('latin1')
-    .replace(/[\0 ]+$/, '')
-    .split('\\')
-  const moved = parts.map((part) => (part === '' ? '' : (shiftDate(part, vr, work.shiftDays) ?? '')))
-  return paddedText(moved.join('\\'), vr)
-}
-
-function dummy(element: Element, vr: string, encoding: Encoding): Buffer {
-  if (vr === 'SQ') return encodeItem(Buffer.alloc(0), encoding)
-  const value = dummyOf(vr, element.valueEnd - element.valueStart)
-  return typeof value === 'string' ? paddedText(value, vr) : value
-}
-
-/** The sequence again with its items cleaned, all lengths defined. */
-function cleanSequence(work: Work, element: Element, encoding: Encoding, path: string): Buffer {
-  const inner = element.itemEncoding ?? encoding
-  const items = element.items!.map((item, at) =>
-    encodeItem(cleanElements(work, item.elements, inner, `${path}[${at}].`), inner),
-  )
-  const value = Buffer.concat(items)
-  return encodeElement(element.tag, element.vr, value, encoding)
-}
-
-function cleanElement(work: Work, element: Element, encoding: Encoding, prefix: string): Buffer {
-  const path = prefix + tagName(element.tag)
-  const isGroupLength = (element.tag & 0xffff) === 0
-  if (isGroupLength || element.tag === TAG.trailingPadding) return Buffer.alloc(0)
-  const vr = vrOf(element)
-  const isSequence = element.items !== undefined || vr === 'SQ'
-  const listed = resolveAction(element.tag, work.order.options, isSequence)
-  const { action, option } = listed ?? {
-    action: vr === 'UI' && !isSequence ? 'uid' : 'keep',
-    option: undefined,
-  }
-  const replaceBy = (value: Buffer) => {
-    work.report.push({ path, action, ...(option ? { option } : {}) })
-    if (action !== 'uid' && action !== 'shift-date') remember(work, element)
-    return encodeElement(element.tag, element.vr, value, encoding)
-  }
-  switch (action) {
-    case 'remove':
-      replaceBy(Buffer.alloc(0))
-      return Buffer.alloc(0)
-    case 'empty':
-      return replaceBy(patientValue(work, element) ?? Buffer.alloc(0))
-    case 'dummy':
-      return replaceBy(patientValue(work, element) ?? dummy(element, vr, element.itemEncoding ?? encoding))
-    case 'uid':
-      return isSequence
-        ? cleanSequence(work, element, encoding, path)
-        : replaceUidOf(work, element, encoding, path, option)
-    case 'shift-date':
-      return replaceBy(shifted(work, element, vr))
-    case 'items-only':
-    case 'keep':
-      return element.items
-        ? cleanSequence(work, element, encoding, path)
-        : work.source.subarray(element.start, element.end)
-    default:
-      return action satisfies never
-  }
-}
-
-/** Only UIDs that change are reported: those of the standard (SOP classes, syntaxes) stay. */
-function replaceUidOf(
-  work: Work,
-  element: Element,
-  encoding: Encoding,
-  path: string,
-  option: Option | undefined,
-): Buffer {
-  const value = replaceUids(work, bytesOf(work.source, element))
-  if (value.equals(bytesOf(work.source, element))) return work.source.subarray(element.start, element.end)
-  for (const word of identifiersIn(bytesOf(work.source, element))) work.identifiers.add(word)
-  work.report.push({ path, action: 'uid', ...(option ? { option } : {}) })
-  return encodeElement(element.tag, element.vr, value, encoding)
-}
-
-/** The same pseudonym as name and ID keeps one patient's images together (PS3.15 E.1.1); undefined elsewhere. */
-function patientValue(work: Work, { tag }: Element): Buffer | undefined {
-  const isPatient = tag === TAG.patientId || tag === TAG.patientName
-  return isPatient && work.patientId
-    ? paddedText(pseudonym(work.order.keys, work.patientId), 'LO')
-    : undefined
-}
-
-const cleanElements = (work: Work, elements: Element[], encoding: Encoding, prefix: string): Buffer =>
-  Buffer.concat(elements.map((element) => cleanElement(work, element, encoding, prefix)))
-
-/** The top level: every element cleaned, the statement in its place in the order of tags. */
-function cleanDataset(work: Work, { elements, encoding }: Instance): Buffer {
-  const additions = statement(work.order.options, encoding)
-  const cleaned = elements
-    .filter((element) => !additions.has(element.tag))
-    .map((element) => [element.tag, cleanElement(work, element, encoding, '')] as const)
-  // Stable: elements out of order in the input stay as they were.
-  const parts: Buffer[] = []
+/** The top level: every element cleaned, what we add in its place in the order of tags. */
+function cleanTop(
+  elements: readonly Element[],
+  context: Context,
+  cleaner: Cleaner,
+  additions: ReadonlyMap<number, Buffer>,
+): { out: Rope; changed: Element[] } {
+  const out = new Rope()
+  const changed: Element[] = []
   const pending = [...additions].sort(([a], [b]) => a - b)
-  for (const [tag, bytes] of cleaned) {
-    while (pending.length > 0 && pending[0]![0] < tag) parts.push(pending.shift()![1])
-    parts.push(bytes)
+  for (const element of elements) {
+    if (additions.has(element.tag)) continue
+    // Elements that came out of order stay as they were.
+    while (pending.length > 0 && pending[0]![0] < element.tag) out.append(pending.shift()![1])
+    if (cleaner.clean(element, context, out)) changed.push(element)
   }
-  return Buffer.concat([...parts, ...pending.map(([, bytes]) => bytes)])
+  for (const [, bytes] of pending) out.append(bytes)
+  return { out, changed }
 }
 
-/** Crosses identifying words out of the text that stayed; what cannot be changed so is named. */
-function cleanResidue(work: Work, instance: Instance): { dataset: Buffer; left: string[] } {
-  const dataset = Buffer.from(instance.dataset)
-  const visit = (elements: Element[], prefix: string) => {
-    for (const element of elements) {
-      const path = prefix + tagName(element.tag)
-      element.items?.forEach((item, at) => {
-        visit(item.elements, `${path}[${at}].`)
-      })
-      if (element.items || element.tag === METHOD || !isText(vrOf(element), bytesOf(dataset, element)))
-        continue
-      const crossed = crossOut(bytesOf(dataset, element), work.identifiers)
-      if (!crossed) continue
-      crossed.copy(dataset, element.valueStart)
-      work.report.push({ path, action: 'cross-out' })
-    }
+/** The UID that the output has. An instance that came without one is named after its place in its series. */
+function newSopInstance(source: Source, { keys, options }: Order): string {
+  const uid = textOf(source, TAG.sopInstance) || metaText(source, 0x00020003)
+  if (!uid) return replaceUid(keys, SERIES_PLACE.map((tag) => textOf(source, tag) ?? '').join('|'))
+  return UID_OF_STANDARD.test(uid) || options.includes('retain-uids') ? uid : replaceUid(keys, uid)
+}
+
+/** Study, series, acquisition and instance number. */
+const SERIES_PLACE = [0x0020000d, 0x0020000e, 0x00200012, 0x00200013]
+
+const metaText = (source: Source, tag: number): string =>
+  (source.meta.get(tag)?.toString('latin1') ?? '').replace(/[\0 ]+$/, '')
+
+/** A SOP class is what it says only as a UID: anything else is left out of the meta information. */
+function sopClassOf(source: Source): Buffer | undefined {
+  const uid = source.meta.get(0x00020002) ?? Buffer.from(textOf(source, TAG.sopClass) ?? '')
+  return /^[0-2](\.\d{1,20}){2,20}\0?$/.test(uid.toString('latin1')) ? uid : undefined
+}
+
+/** What is added to or put over the top level: the statement, cleaned pixels, the length of a blank document. */
+function additionsFor(source: Source, order: Order, finding: PixelFinding): Map<number, Buffer> {
+  const additions = statement(order.options, finding, source.encoding)
+  for (const [tag, bytes] of finding.elements ?? []) additions.set(tag, bytes)
+  if (!textOf(source, TAG.sopInstance)) {
+    const uid = paddedText(newSopInstance(source, order), 'UI')
+    additions.set(TAG.sopInstance, encodeElement(TAG.sopInstance, 'UI', uid, source.encoding))
   }
-  visit(instance.elements, '')
-  return { dataset, left: residue({ dataset, elements: instance.elements }, work.identifiers) }
+  if (source.elements.some(({ tag }) => tag === TAG.documentLength)) {
+    const length = Buffer.alloc(4)
+    const value = blankDocument(textOf(source, TAG.mediaType) ?? '').length
+    if (source.encoding.littleEndian) length.writeUInt32LE(value)
+    else length.writeUInt32BE(value)
+    additions.set(TAG.documentLength, encodeElement(TAG.documentLength, 'UL', length, source.encoding))
+  }
+  return additions
+}
+
+function fileOf(source: Source, order: Order, finding: PixelFinding, cleaned: Rope): CleanFile {
+  const head = encodeHead({
+    sopClass: sopClassOf(source),
+    sopInstanceUid: newSopInstance(source, order),
+    transferSyntax: finding.transferSyntax ?? source.transferSyntax,
+  })
+  if (source.deflated) {
+    const body = deflate(cleaned.toBuffer(source.dataset))
+    return { length: head.length + body.length, chunks: () => [head, body] }
+  }
+  const file = new Rope()
+  file.append(head)
+  file.appendAll(cleaned)
+  return { length: file.length, chunks: () => file.chunks(source.dataset) }
 }
 
 /**
- * De-identifies one instance by the Basic Profile of DICOM PS3.15 Annex E (edition 2026c) and the options asked for.
- * Pure: the same bytes, options and keys always give the same result. Text burned into pixels is not looked for: kinds
- * of images that may hold some are quarantined.
+ * De-identifies a parsed instance by the Basic Profile of DICOM PS3.15 Annex E (edition 2026c) and the options asked
+ * for. Apart from the escrow's random numbers a function of its input: the same instance, order and finding give the
+ * same file. `finding` says what looking at the pixels found; without it, kinds of images that may hold text are
+ * quarantined. Throws DicomError for what is malformed, Error for options that exclude each other.
  */
-export function deidentify(bytes: Buffer, order: Order): Deidentified {
+export function deidentifyInstance(source: Source, order: Order, finding: PixelFinding = UNCHECKED): Outcome {
   const conflict = contradiction(order.options)
   if (conflict) throw new Error(conflict)
+  const { options, keys } = order
+  const policies = { ...POLICIES, ...order.policies }
+  const job = jobFor(source, order, order.limits ?? LIMITS)
+  const reason = quarantineReason(source, policies, finding)
+  if (reason) return { kind: 'quarantined', reason, report: [] }
+  const sopClass = textOf(source, TAG.sopClass) ?? ''
+  const decider = new Decider(new Profile(options), sopClass, policies, finding, isAnimal(source))
+  const context = topContext(source.dataset, source.elements, source.encoding, options)
+  const isOurs = (value: string) => isPseudonym(keys, value) || isReplacedUid(keys, value)
+  const collector = new Collector(source.dataset, decider, options, isOurs)
+  collector.collect(source.elements, context)
+  const report = new Report()
+  const cleaner = new Cleaner(job, decider, collector.identifiers, collector.people, report)
+  const additions = additionsFor(source, order, finding)
+  for (const tag of finding.elements?.keys() ?? []) report.add('', tag, 'replace-pixels')
+  const { out } = cleanTop(source.elements, context, cleaner, additions)
+  const [left] = cleaner.left
+  if (left) return { kind: 'quarantined', reason: 'identifier_left', path: left, report: report.lines }
+  return {
+    kind: 'clean',
+    file: fileOf(source, order, finding, out),
+    report: report.lines,
+    burnedIn: finding.burnedIn,
+  }
+}
+
+/** De-identifies a whole file in memory. */
+export function deidentify(bytes: Buffer, order: Order, finding: PixelFinding = UNCHECKED): Deidentified {
   try {
-    const instance = parseInstance(bytes, order.limits ?? LIMITS)
-    const patientId = textOf(instance, TAG.patientId) ?? ''
-    const work: Work = {
-      source: instance.dataset,
-      order,
-      patientId,
-      shiftDays: dateShiftDays(order.keys, patientId),
-      report: [],
-      identifiers: new Set(),
-    }
-    const reason = quarantineReason(instance)
-    if (reason) return { kind: 'quarantined', reason, report: [] }
-    const cleaned = cleanDataset(work, instance)
-    const reparsed = parseInstance(
-      encodeFile({ ...instance, deflated: false, transferSyntax: plainSyntax(instance) }, '2.25.1', cleaned),
-      order.limits ?? LIMITS,
-    )
-    const { dataset, left } = cleanResidue(work, reparsed)
-    if (left.length > 0)
-      return { kind: 'quarantined', reason: 'identifier_left', path: left[0]!, report: work.report }
-    const sopInstance = textOf({ dataset, elements: reparsed.elements }, TAG.sopInstance) ?? ''
-    return { kind: 'clean', bytes: encodeFile(instance, sopInstance, dataset), report: work.report }
+    const outcome = deidentifyInstance(parseInstance(bytes, order.limits ?? LIMITS), order, finding)
+    if (outcome.kind !== 'clean') return outcome
+    const { file, ...rest } = outcome
+    return { ...rest, bytes: Buffer.concat([...file.chunks()], file.length) }
   } catch (error) {
     if (error instanceof DicomError) return { kind: 'rejected', error }
     throw error
   }
 }
-
-const plainSyntax = ({ deflated, transferSyntax }: Instance): string =>
-  deflated ? '1.2.840.10008.1.2.1' : transferSyntax

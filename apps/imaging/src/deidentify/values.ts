@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto'
+import { createHmac, timingSafeEqual } from 'node:crypto'
 
 /** Keys of a project: held apart from what is de-identified with them (45 CFR 164.514(c)). */
 export interface DeidentificationKeys {
@@ -7,55 +7,62 @@ export interface DeidentificationKeys {
   date: Uint8Array
 }
 
-const mac = (key: Uint8Array, text: string): Buffer => createHmac('sha256', key).update(text).digest()
+const mac = (key: Uint8Array, text: string | Uint8Array): Buffer =>
+  createHmac('sha256', key).update(text).digest()
 
-/** Replacement of a UID: 2.25. and 122 bits of HMAC-SHA-256 as a UUID's integer (PS3.5 B.2); the same everywhere. */
-export function replaceUid(keys: DeidentificationKeys, uid: string): string {
-  const bytes = mac(keys.uid, uid).subarray(0, 16)
+const UUID_LENGTH = 16
+/** Bytes of a derived UID that tell of its source; the other four are a MAC over them. */
+const BODY_LENGTH = 12
+
+/** A UUID of version 8 (RFC 9562), from 12 derived bytes and a check that only the key's holder can make. */
+function checked(key: Uint8Array, body: Uint8Array): Buffer {
+  const bytes = Buffer.alloc(UUID_LENGTH)
+  bytes.set(body.subarray(0, BODY_LENGTH))
   bytes[6] = (bytes[6]! & 0x0f) | 0x80
   bytes[8] = (bytes[8]! & 0x3f) | 0x80
-  return `2.25.${BigInt(`0x${bytes.toString('hex')}`)}`
+  mac(key, bytes.subarray(0, BODY_LENGTH)).copy(bytes, BODY_LENGTH, 0, UUID_LENGTH - BODY_LENGTH)
+  return bytes
+}
+
+const DERIVED = /^2\.25\.([1-9]\d{36,38})$/
+
+/** Whether a UID came out of replaceUid under this key: such a one is not replaced again. */
+export function isReplacedUid(keys: DeidentificationKeys, uid: string): boolean {
+  const digits = DERIVED.exec(uid)?.[1]
+  const hex = digits && BigInt(digits).toString(16)
+  if (!hex || hex.length > UUID_LENGTH * 2) return false
+  const bytes = Buffer.from(hex.padStart(UUID_LENGTH * 2, '0'), 'hex')
+  return timingSafeEqual(bytes, checked(keys.uid, bytes))
+}
+
+/**
+ * Replacement of a UID: 2.25. and a UUID's integer (PS3.5 B.2), derived by HMAC-SHA-256 from the original under the
+ * project's key: the same everywhere and at any time, without a table. Doing it again changes nothing.
+ */
+export function replaceUid(keys: DeidentificationKeys, uid: string): string {
+  if (isReplacedUid(keys, uid)) return uid
+  return `2.25.${BigInt(`0x${checked(keys.uid, mac(keys.uid, uid)).toString('hex')}`)}`
+}
+
+const PSEUDONYM = /^V([0-9A-F]{10})([0-9A-F]{5})$/
+const checkOf = (keys: DeidentificationKeys, body: string): string =>
+  mac(keys.patient, `check ${body}`).toString('hex').slice(0, 5).toUpperCase()
+
+/** Whether a Patient ID is a pseudonym made under this key. */
+export function isPseudonym(keys: DeidentificationKeys, patientId: string): boolean {
+  const [, body, check] = PSEUDONYM.exec(patientId) ?? []
+  return body !== undefined && checkOf(keys, body) === check
 }
 
 /** Pseudonym of a patient: the same for the same Patient ID, telling nothing of it without the key. */
-export const pseudonym = (keys: DeidentificationKeys, patientId: string): string =>
-  `V${mac(keys.patient, patientId).toString('hex').slice(0, 15).toUpperCase()}`
+export function pseudonym(keys: DeidentificationKeys, patientId: string): string {
+  if (isPseudonym(keys, patientId)) return patientId
+  const body = mac(keys.patient, patientId).toString('hex').slice(0, 10).toUpperCase()
+  return `V${body}${checkOf(keys, body)}`
+}
 
-const DAY_MS = 86_400_000
 const LONGEST_SHIFT_DAYS = 3650
 
-/** Days to move a patient's dates back: 1 to 3650, the same for all of them, so that intervals stay. */
+/** Days to move a patient's dates back: 1 to 3650, the same for all of them, so that intervals stay; 0 once done. */
 export const dateShiftDays = (keys: DeidentificationKeys, patientId: string): number =>
-  1 + (mac(keys.date, patientId).readUInt32BE(0) % LONGEST_SHIFT_DAYS)
-
-/** A DA, DT or TM value moved back by whole days; times of day stay. Undefined where it is no date. */
-export function shiftDate(value: string, vr: string, days: number): string | undefined {
-  if (vr === 'TM') return value
-  const match = /^(\d{4})(\d{2})(\d{2})(.*)$/.exec(value.trim())
-  if (!match) return undefined
-  const moved = new Date(Date.UTC(Number(match[1]), Number(match[2]) - 1, Number(match[3])) - days * DAY_MS)
-  if (Number.isNaN(moved.getTime())) return undefined
-  return moved.toISOString().slice(0, 10).replaceAll('-', '') + (vr === 'DA' ? '' : match[4])
-}
-
-const DUMMY_TEXT: Record<string, string> = {
-  AE: 'ANON',
-  AS: '000Y',
-  CS: 'ANON',
-  DA: '19000101',
-  DS: '0',
-  DT: '19000101000000',
-  IS: '0',
-  LO: 'ANON',
-  LT: 'ANON',
-  PN: 'ANON',
-  SH: 'ANON',
-  ST: 'ANON',
-  TM: '000000',
-  UC: 'ANON',
-  UR: 'urn:vigil:removed',
-  UT: 'ANON',
-}
-
-/** A value of the VR that says nothing (action D); for binary VRs zeros of the same length. */
-export const dummyOf = (vr: string, length: number): string | Buffer => DUMMY_TEXT[vr] ?? Buffer.alloc(length)
+  isPseudonym(keys, patientId) ? 0 : 1 + (mac(keys.date, patientId).readUInt32BE(0) % LONGEST_SHIFT_DAYS)

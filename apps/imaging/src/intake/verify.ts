@@ -1,5 +1,6 @@
 import { DicomError, type DicomErrorCode } from '../deidentify/dicom/error.js'
-import { LIMITS, parseInstance } from '../deidentify/dicom/parse.js'
+import { LIMITS } from '../deidentify/dicom/limits.js'
+import { parseInstance } from '../deidentify/dicom/parse.js'
 import type { Blob, BlobStore } from '../storage/blob-store.js'
 
 /** Why a file is not taken in. */

@@ -1,3 +1,6 @@
+import type { Bytes } from './bytes.js'
+import { standardVr } from './dictionary.js'
+
 /** How a data set is encoded (PS3.5 A). */
 export interface Encoding {
   explicit: boolean
@@ -28,9 +31,9 @@ export interface Item {
 }
 
 /** A parsed instance. */
-export interface Instance {
+export interface Instance<Data extends Bytes = Buffer> {
   /** The data set: inflated where the transfer syntax says so. */
-  dataset: Buffer
+  dataset: Data
   elements: Element[]
   meta: Map<number, Buffer>
   transferSyntax: string
@@ -38,23 +41,31 @@ export interface Instance {
   deflated: boolean
 }
 
+/** A data set, or an item of one. */
+export type Dataset = Pick<Instance<Bytes>, 'dataset' | 'elements'>
+
 export const tagName = (tag: number): string => tag.toString(16).padStart(8, '0').toUpperCase()
 export const groupOf = (tag: number): number => tag >>> 16
 export const isPrivate = (tag: number): boolean => (groupOf(tag) & 1) === 1
 
+/** The VR of an element: as written, else that of the standard; `UN` where nobody knows. */
+export const vrOf = ({ vr, tag }: Pick<Element, 'vr' | 'tag'>): string =>
+  vr === 'UN' ? (standardVr(tag) ?? 'UN') : vr
+
 /** Bytes of an element's value. */
-export const bytesOf = (dataset: Buffer, { valueStart, valueEnd }: Element): Buffer =>
+export const bytesOf = (dataset: Bytes, { valueStart, valueEnd }: Element): Buffer =>
   dataset.subarray(valueStart, valueEnd)
 
+/** Longest text that is read where one value is asked for. */
+const LONGEST_TEXT = 1024
+
 /** Value as text without padding; undefined where the element is not there. */
-export function textOf(
-  { dataset, elements }: Pick<Instance, 'dataset' | 'elements'>,
-  tag: number,
-): string | undefined {
+export function textOf({ dataset, elements }: Dataset, tag: number): string | undefined {
   const element = elements.find((candidate) => candidate.tag === tag)
   return (
     element &&
-    bytesOf(dataset, element)
+    dataset
+      .subarray(element.valueStart, Math.min(element.valueEnd, element.valueStart + LONGEST_TEXT))
       .toString('latin1')
       .replace(/[\0 ]+$/, '')
       .trimStart()
@@ -62,10 +73,12 @@ export function textOf(
 }
 
 /** First value of an unsigned short; undefined where it is not there. */
-export function ushortOf({ dataset, elements, encoding }: Instance, tag: number): number | undefined {
+export function ushortOf(
+  { dataset, elements, encoding }: Dataset & Pick<Instance, 'encoding'>,
+  tag: number,
+): number | undefined {
   const element = elements.find((candidate) => candidate.tag === tag)
   if (!element || element.valueEnd - element.valueStart < 2) return undefined
-  return encoding.littleEndian
-    ? dataset.readUInt16LE(element.valueStart)
-    : dataset.readUInt16BE(element.valueStart)
+  const bytes = dataset.subarray(element.valueStart, element.valueStart + 2)
+  return encoding.littleEndian ? bytes.readUInt16LE(0) : bytes.readUInt16BE(0)
 }

@@ -7,6 +7,7 @@ export type DicomErrorCode =
   | 'invalid_sequence'
   | 'too_deep'
   | 'too_many_elements'
+  | 'value_too_large'
   | 'inflated_too_large'
   | 'invalid_transfer_syntax'
   | 'image_too_large'
