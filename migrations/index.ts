@@ -11,6 +11,7 @@ import { Exports1764000001102 } from './1764000001102-exports.js'
 import { KeyRotation1764000001200 } from './1764000001200-key-rotation.js'
 import { Erasure1764000001201 } from './1764000001201-erasure.js'
 import { Budgets1764000001400 } from './1764000001400-budgets.js'
+import { BreakGlass1764000001401 } from './1764000001401-break-glass.js'
 
 /** Every migration of the database, in order. A landed migration is never edited. */
 export const migrations = [
@@ -27,4 +28,5 @@ export const migrations = [
   KeyRotation1764000001200,
   Erasure1764000001201,
   Budgets1764000001400,
+  BreakGlass1764000001401,
 ]

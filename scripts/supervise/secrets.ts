@@ -26,11 +26,13 @@ const CLIENTS: Record<string, string[]> = {
     'audit:read',
     'phi:reidentify',
     'phi:erase',
+    'break-glass:review',
     'holds:write',
     'retention:write',
     'approvals:decide',
   ],
   'compliance-officer': ['audit:read', 'holds:write', 'retention:write', 'approvals:decide'],
+  emergency: ['data:read', 'phi:break-glass'],
   operator: ['models:write', 'policy:write', 'keys:rotate'],
 }
 

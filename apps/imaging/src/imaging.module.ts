@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common'
 import { AuthModule, type Door, type TokenPolicy } from '#libs/auth'
+import { BreakGlassController } from './break-glass/break-glass.controller.js'
 import { IMAGING, type Imaging } from './imaging.js'
 import { IntakeController } from './intake/intake.controller.js'
 import { ResultsController } from './results/results.controller.js'
@@ -11,7 +12,7 @@ export class ImagingModule {
     return {
       module: ImagingModule,
       imports: [AuthModule.with(tokens, door)],
-      controllers: [IntakeController, ResultsController],
+      controllers: [IntakeController, ResultsController, BreakGlassController],
       providers: [{ provide: IMAGING, useValue: imaging }],
     }
   }

@@ -23,5 +23,5 @@ export interface Imaging {
   deidentificationKeys: (tenant: string) => DeidentificationKeys
   models: readonly AnalysisModel[]
   logger: Logger
-  limits: { imageBytes: number; attempts: number; runMs: number }
+  limits: { imageBytes: number; attempts: number; runMs: number; breakGlassMinutes: number }
 }

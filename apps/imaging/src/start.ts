@@ -39,6 +39,8 @@ export const ImagingConfig = BaseConfig.extend({
   SWEEP_INTERVAL_MS: count(100, 3_600_000).default(15_000),
   /** An image on which nothing happened for this long is looked after. */
   STALLED_AFTER_S: count(1, 86_400).default(300),
+  /** How long an emergency grant opens. */
+  BREAK_GLASS_MINUTES: count(1, 1_440).default(60),
   BLOB_GARBAGE_AFTER_MS: count(1_000, 604_800_000).default(1_800_000),
 })
 export type ImagingConfig = z.infer<typeof ImagingConfig>
@@ -80,6 +82,7 @@ async function open(
       imageBytes: config.MAX_IMAGE_BYTES,
       attempts: config.PIPELINE_ATTEMPTS,
       runMs: config.PIPELINE_TIMEOUT_MS,
+      breakGlassMinutes: config.BREAK_GLASS_MINUTES,
     },
   }
 }

@@ -7,19 +7,11 @@ import { IMAGING, type Imaging } from '../imaging.js'
 import { findBlob, findImage } from '../storage/images.sql.js'
 import { findView } from './outcome.js'
 import { Patient, revealPatient } from './patient.js'
-import { PURPOSES_OF_USE, purposeOfUse } from './purpose.js'
+import { PURPOSES_OF_USE, requirePurpose } from './purpose.js'
 import { ImageView } from './view.js'
 
 /** One answer for an image that is not there, is another tenant's, or never could be. */
 const missing = () => problems.notFound({ detail: 'There is no such image' })
-
-const noPurpose = () => {
-  const detail = `must be one of ${PURPOSES_OF_USE.join(', ')}`
-  return problems.invalidRequest({
-    detail: 'Purpose-Of-Use is needed to look a patient up',
-    errors: [{ pointer: '/headers/purpose-of-use', detail }],
-  })
-}
 
 @Controller('api/v1/images/:id')
 export class ResultsController {
@@ -43,8 +35,7 @@ export class ResultsController {
     @Headers('purpose-of-use') header: string | undefined,
     @Caller() caller: Principal,
   ): Promise<Patient> {
-    const purpose = purposeOfUse(header)
-    if (!purpose) throw noPurpose()
+    const purpose = requirePurpose(header)
     if (!isUuid(id)) throw missing()
     const patient = await revealPatient(this.imaging, { caller, correlationId: id, purpose })
     if (!patient) throw missing()
