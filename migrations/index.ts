@@ -10,6 +10,7 @@ import { TrailIndexes1764000001101 } from './1764000001101-trail-indexes.js'
 import { Exports1764000001102 } from './1764000001102-exports.js'
 import { KeyRotation1764000001200 } from './1764000001200-key-rotation.js'
 import { Erasure1764000001201 } from './1764000001201-erasure.js'
+import { SignIn1764000001300 } from './1764000001300-sign-in.js'
 import { Budgets1764000001400 } from './1764000001400-budgets.js'
 import { BreakGlass1764000001401 } from './1764000001401-break-glass.js'
 
@@ -27,6 +28,7 @@ export const migrations = [
   Exports1764000001102,
   KeyRotation1764000001200,
   Erasure1764000001201,
+  SignIn1764000001300,
   Budgets1764000001400,
   BreakGlass1764000001401,
 ]

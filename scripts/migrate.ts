@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import pg from 'pg'
 import { z } from 'zod'
-import { seedClients } from '../apps/compliance/src/identity/clients.js'
+import { seedIdentities } from '../apps/compliance/src/identity/seed.js'
 import { readConfig } from '../libs/platform/src/config.js'
 import { migrate } from '../migrations/run.js'
 import { credentialsIn } from './supervise/secrets.js'
@@ -15,6 +15,8 @@ const MigrateConfig = z.object({
   IMAGING_DB_PASSWORD: z.string().min(16),
   SEQUENCER_DB_PASSWORD: z.string().min(16),
   KEYS_DB_PASSWORD: z.string().min(16),
+  /** For the commands that administer clients and people. */
+  IDENTITY_DB_PASSWORD: z.string().min(16),
 })
 
 async function main(): Promise<void> {
@@ -26,10 +28,11 @@ async function main(): Promise<void> {
     vigil_imaging: config.IMAGING_DB_PASSWORD,
     vigil_sequencer: config.SEQUENCER_DB_PASSWORD,
     vigil_keys: config.KEYS_DB_PASSWORD,
+    vigil_identity: config.IDENTITY_DB_PASSWORD,
   })
   const client = new pg.Client({ connectionString: config.DATABASE_URL })
   await client.connect()
-  await seedClients(client, credentialsIn(config.DATA_DIR).clients).finally(() => client.end())
+  await seedIdentities(client, credentialsIn(config.DATA_DIR)).finally(() => client.end())
   console.log(
     `The database is up to date; the clients' credentials are in ${config.DATA_DIR}/credentials.json`,
   )

@@ -13,7 +13,7 @@ export interface ClientCredentials {
 
 export interface Credentials {
   clients: ClientCredentials[]
-  /** People log in with the authorization code flow; none are created by default. */
+  /** People sign in with their browser; one of each role. */
   users: { name: string; email: string; password: string; roles: string[] }[]
 }
 
@@ -36,7 +36,22 @@ const CLIENTS: Record<string, string[]> = {
   operator: ['models:write', 'policy:write', 'keys:rotate'],
 }
 
-const ROLES = ['vigil_compliance', 'vigil_fraud', 'vigil_imaging', 'vigil_sequencer', 'vigil_keys'] as const
+const USERS: Record<string, string> = {
+  analyst: 'Ada Analyst',
+  radiologist: 'Rosa Radiologist',
+  auditor: 'Otto Auditor',
+  'privacy-officer': 'Petra Privacy',
+  operator: 'Omar Operator',
+}
+
+const ROLES = [
+  'vigil_compliance',
+  'vigil_fraud',
+  'vigil_imaging',
+  'vigil_sequencer',
+  'vigil_keys',
+  'vigil_identity',
+] as const
 export type RolePasswords = Record<(typeof ROLES)[number], string>
 
 /** Reads a JSON file of secrets, or creates it. */
@@ -54,7 +69,12 @@ export const credentialsIn = (dataDir: string): Credentials =>
       client_secret: randomBytes(32).toString('base64url'),
       scopes,
     })),
-    users: [],
+    users: Object.entries(USERS).map(([role, name]) => ({
+      name,
+      email: `${role}@vigil.example`,
+      password: randomBytes(15).toString('base64url'),
+      roles: [role],
+    })),
   }))
 
 /** The passwords of the services' database roles, made on the first start; a role that came later gets one too. */

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import pg from 'pg'
-import { seedClients } from '../../apps/compliance/src/identity/clients.js'
+import { seedIdentities } from '../../apps/compliance/src/identity/seed.js'
 import { migrate } from '../../migrations/run.js'
 import { freePort } from '../embedded/port.js'
 import { writeSecret } from '../embedded/secret.js'
@@ -71,7 +71,7 @@ async function prepareDatabase(
   const client = new pg.Client({ connectionString: adminUrl })
   await client.connect()
   try {
-    await seedClients(client, credentials.clients)
+    await seedIdentities(client, credentials)
   } finally {
     await client.end()
   }
@@ -163,9 +163,12 @@ export async function startVigil({ dataDir: folder, env, log }: Options): Promis
     const credentials = credentialsIn(dataDir)
     const passwords = rolePasswordsIn(dataDir)
     await prepareDatabase(adminUrl, passwords, credentials)
-    // For `npm run fraud:import` and `npm run keys:rotate`: a role of their own, no more.
-    writeSecret(join(dataDir, 'secrets', 'fraud-database-url'), urlFor(adminUrl, 'vigil_fraud', passwords))
-    writeSecret(join(dataDir, 'secrets', 'keys-database-url'), urlFor(adminUrl, 'vigil_keys', passwords))
+    // For the commands: a role of their own, no more.
+    for (const name of ['fraud', 'keys', 'identity'] as const)
+      writeSecret(
+        join(dataDir, 'secrets', `${name}-database-url`),
+        urlFor(adminUrl, `vigil_${name}`, passwords),
+      )
     const services = await startServices({ dataDir, env, log }, adminUrl, passwords)
     undo.push(services.stop)
     return { urls: services.urls, credentials, adminUrl, pid: services.pid, stop }

@@ -2,7 +2,13 @@ import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { inject } from 'vitest'
 
-export type Role = 'vigil_fraud' | 'vigil_imaging' | 'vigil_compliance' | 'vigil_sequencer' | 'vigil_keys'
+export type Role =
+  | 'vigil_fraud'
+  | 'vigil_imaging'
+  | 'vigil_compliance'
+  | 'vigil_sequencer'
+  | 'vigil_keys'
+  | 'vigil_identity'
 
 /** A database of one test file: every migration applied, nothing else in it. */
 export interface TestDatabase {

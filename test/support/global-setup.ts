@@ -22,7 +22,14 @@ export default async function setup(project: TestProject): Promise<() => Promise
   chmodSync(dataDir, 0o711)
   const postgres = await startEmbeddedPostgres({ dataDir, port: 0, log: () => undefined })
   const rolePassword = randomBytes(16).toString('hex')
-  const roles = ['vigil_fraud', 'vigil_imaging', 'vigil_compliance', 'vigil_sequencer', 'vigil_keys']
+  const roles = [
+    'vigil_fraud',
+    'vigil_imaging',
+    'vigil_compliance',
+    'vigil_sequencer',
+    'vigil_keys',
+    'vigil_identity',
+  ]
   await migrate(postgres.adminUrl, Object.fromEntries(roles.map((role) => [role, rolePassword])))
   await keepAsTemplate(postgres.adminUrl)
   project.provide('templateUrl', postgres.adminUrl)

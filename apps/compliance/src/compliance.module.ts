@@ -5,6 +5,9 @@ import { COMPLIANCE, type Compliance } from './compliance.js'
 import { ErasureController } from './erasure/erasure.controller.js'
 import { ExportsController } from './exports/exports.controller.js'
 import { HoldsController } from './holds/holds.controller.js'
+import { AuthorizeController } from './identity/authorize.controller.js'
+import { DiscoveryController } from './identity/discovery.controller.js'
+import { InteractionController } from './identity/interaction.controller.js'
 import { TokenController } from './identity/token.controller.js'
 import { LogController } from './trail/log.controller.js'
 import { TrailController } from './trail/trail.controller.js'
@@ -18,6 +21,9 @@ export class ComplianceModule {
       imports: [AuthModule.with(tokens, door)],
       controllers: [
         TokenController,
+        AuthorizeController,
+        InteractionController,
+        DiscoveryController,
         TrailController,
         LogController,
         ApprovalsController,

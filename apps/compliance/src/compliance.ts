@@ -5,7 +5,7 @@ import type { JobChannel } from '#libs/queue'
 import type { ApprovalKind } from './approvals/approval.js'
 import type { ApprovalRow } from './approvals/approvals.sql.js'
 import type { ExportStore } from './exports/store.js'
-import type { SigningKey } from './identity/signing-keys.js'
+import type { Identity } from './identity/identity.js'
 import type { LogReader } from './trail/log.js'
 
 /** Injection token of what the controllers of this service work with. */
@@ -26,7 +26,7 @@ export interface Compliance {
   pool: pg.Pool
   issuer: string
   audience: string
-  signingKey: SigningKey
+  identity: Identity
   log: LogReader
   /** Key of the patients' blind index: lookups hash with it, names are stored nowhere. */
   patientIndexKey: Uint8Array

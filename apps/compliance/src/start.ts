@@ -10,13 +10,14 @@ import { ACTS } from './acts.js'
 import { ComplianceModule } from './compliance.module.js'
 import { ExportStore } from './exports/store.js'
 import { startExporting } from './exports/work.js'
-import { currentSigningKey } from './identity/signing-keys.js'
+import { IdentitySettings, openIdentity } from './identity/identity.js'
 import { LogReader } from './trail/log.js'
 import { startSequencing } from './trail/sequencing.js'
 
 export const ComplianceConfig = BaseConfig.extend({
   ...keySettings,
   ...doorSettings,
+  ...IdentitySettings.shape,
   /** Logged in as `vigil_sequencer`; without it this replica serves but does not sequence. */
   SEQUENCER_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   SEQUENCE_INTERVAL_MS: z.coerce.number().int().min(50).max(60_000).default(500),
@@ -75,7 +76,10 @@ export async function startCompliance(config: ComplianceConfig, logger: Logger):
     pool,
     issuer: config.ISSUER,
     audience: config.TOKEN_AUDIENCE,
-    signingKey: await currentSigningKey(pool, keys.provider),
+    identity: await openIdentity({
+      ...{ pool, keys, logger, settings: config },
+      ...{ issuer: config.ISSUER, audience: config.TOKEN_AUDIENCE },
+    }),
     log: new LogReader(pool, [verificationKey(signer), ...config.WITNESSES.map(({ vkey }) => vkey)]),
     patientIndexKey: keys.derive('blind index'),
     keyring: keys.provider,
@@ -114,6 +118,7 @@ export async function startCompliance(config: ComplianceConfig, logger: Logger):
   const stop = async () => {
     await service.stop()
     await exporting.stop()
+    compliance.identity.stop()
     await sequencing?.stop()
     await door.close()
     await pool.end()

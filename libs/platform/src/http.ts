@@ -37,13 +37,14 @@ interface HttpOptions {
   config: HttpConfig
 }
 
-/** Headers that every response carries (OWASP ASVS 5.0 V3.4); a route may set its own `cache-control`. */
+/** Headers that every response carries (OWASP ASVS 5.0 V3.4); a route may set its own policy and `cache-control`. */
 function secure(request: FastifyRequest, reply: FastifyReply, { readiness, config }: HttpOptions): void {
   reply.header('x-correlation-id', correlate(request).correlationId)
   reply.header('x-content-type-options', 'nosniff')
   reply.header('x-frame-options', 'DENY')
   reply.header('referrer-policy', 'no-referrer')
-  reply.header('content-security-policy', request.url.startsWith('/docs') ? DOCS_POLICY : API_POLICY)
+  if (!reply.hasHeader('content-security-policy'))
+    reply.header('content-security-policy', request.url.startsWith('/docs') ? DOCS_POLICY : API_POLICY)
   reply.header(
     'cross-origin-resource-policy',
     config.CORS_ORIGINS.length > 0 ? 'cross-origin' : 'same-origin',

@@ -1,0 +1,187 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import { Body, Controller, Get, Inject, Param, Post, Req, Res } from '@nestjs/common'
+import { ApiExcludeController } from '@nestjs/swagger'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { errors, type Interaction } from 'oidc-provider'
+import { z } from 'zod'
+import { Public } from '#libs/auth'
+import { problems } from '#libs/platform'
+import { COMPLIANCE, type Compliance } from '../compliance.js'
+import { recordConsent } from './consent.js'
+import {
+  codePage,
+  consentPage,
+  enrolPage,
+  expiredPage,
+  pagePolicy,
+  passwordPage,
+  recoveryPage,
+} from './pages.js'
+import { RESOURCE } from './provider.js'
+import { enrolment } from './second-factor.js'
+import type { Outcome, Step } from './sign-in.js'
+
+const Fields = z.object({
+  csrf: z.string().max(128),
+  email: z.string().max(254).optional(),
+  password: z.string().max(256).optional(),
+  enrol: z.string().max(8).optional(),
+  code: z.string().max(64).optional(),
+  answer: z.enum(['allow', 'deny']).optional(),
+})
+type Fields = z.infer<typeof Fields>
+
+interface Turn {
+  interaction: Interaction
+  request: FastifyRequest
+  reply: FastifyReply
+}
+
+/** The pages of signing in and of consent. Public: this is where people prove who they are. */
+@ApiExcludeController()
+@Public('people prove who they are here')
+@Controller('auth/interaction')
+export class InteractionController {
+  constructor(@Inject(COMPLIANCE) private readonly compliance: Compliance) {}
+
+  @Get(':uid')
+  async show(@Param('uid') uid: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply) {
+    const interaction = await this.interactionOf(uid, request, reply)
+    if (!interaction) return this.page(reply, 400, expiredPage())
+    const turn = { interaction, request, reply }
+    if (interaction.prompt.name === 'consent') return this.askConsent(turn)
+    return this.ask(turn, await this.compliance.identity.signIn.step(uid))
+  }
+
+  @Post(':uid')
+  async answer(
+    @Param('uid') uid: string,
+    @Body() body: unknown,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ) {
+    const interaction = await this.interactionOf(uid, request, reply)
+    if (!interaction) return this.page(reply, 400, expiredPage())
+    const fields = Fields.safeParse(body ?? {})
+    if (!fields.success || !this.isOurs(uid, fields.data.csrf, request))
+      throw problems.forbidden({ detail: 'The form did not come from this page' })
+    const turn = { interaction, request, reply }
+    if (interaction.prompt.name === 'consent') return this.consent(turn, fields.data.answer)
+    const step = await this.compliance.identity.signIn.step(uid)
+    return this.respond(turn, step, await this.decide(turn, step, fields.data), fields.data.email)
+  }
+
+  /** The interaction of the signed cookie, where it is the one of the address. */
+  private async interactionOf(uid: string, request: FastifyRequest, reply: FastifyReply) {
+    const provider = await this.compliance.identity.provider()
+    try {
+      const interaction = await provider.interactionDetails(request.raw, reply.raw)
+      return interaction.uid === uid ? interaction : undefined
+    } catch (error) {
+      if (error instanceof errors.SessionNotFound) return undefined
+      throw error
+    }
+  }
+
+  private csrf(uid: string): string {
+    return createHmac('sha256', this.compliance.identity.cookieKey).update(`csrf ${uid}`).digest('base64url')
+  }
+
+  private isOurs(uid: string, given: string, request: FastifyRequest): boolean {
+    const site = request.headers['sec-fetch-site']
+    if (site !== undefined && site !== 'same-origin') return false
+    const [ours, theirs] = [Buffer.from(this.csrf(uid)), Buffer.from(given)]
+    return ours.length === theirs.length && timingSafeEqual(ours, theirs)
+  }
+
+  private decide({ interaction, request }: Turn, step: Step | undefined, fields: Fields): Promise<Outcome> {
+    const { signIn } = this.compliance.identity
+    const { email = '', password = '', enrol, code = '' } = fields
+    if (!step)
+      return signIn.password(interaction.uid, { email, password, enrol: enrol === 'yes' }, request.ip)
+    if (step.at === 'code') return signIn.code(interaction.uid, step, code, request.ip)
+    if (step.at === 'enrol') return signIn.enrol(interaction.uid, step, code)
+    return signIn.recovered(interaction.uid, step, request.ip)
+  }
+
+  private async respond(turn: Turn, step: Step | undefined, outcome: Outcome, email?: string) {
+    if (outcome.is === 'refused') return this.ask(turn, step, { refused: true, email })
+    if (outcome.is === 'next') return this.ask(turn, outcome.step, { codes: outcome.recoveryCodes })
+    const { interaction } = turn
+    interaction.result = { login: { accountId: outcome.personId, amr: outcome.factors, remember: false } }
+    return this.leave(turn)
+  }
+
+  private async ask(
+    turn: Turn,
+    step: Step | undefined,
+    { refused, email, codes }: { refused?: boolean; email?: string; codes?: string[] } = {},
+  ) {
+    const { interaction, reply } = turn
+    const csrf = this.csrf(interaction.uid)
+    const status = refused ? 403 : 200
+    const targets = this.targets(interaction)
+    if (!step) {
+      const enrolment = this.compliance.identity.secondFactor === 'required' ? 'required' : 'offered'
+      const application = await this.applicationOf(interaction)
+      return this.page(reply, status, passwordPage({ csrf, refused, email, application, enrolment }), targets)
+    }
+    if (step.at === 'code') return this.page(reply, status, codePage({ csrf, refused }), targets)
+    if (step.at === 'recovery')
+      return this.page(reply, status, recoveryPage({ csrf, codes: codes ?? [] }), targets)
+    const keys = enrolment(Buffer.from(step.secret, 'hex'), step.email)
+    return this.page(reply, status, enrolPage({ csrf, refused, ...keys }), targets)
+  }
+
+  private async askConsent({ interaction, reply }: Turn) {
+    const details = interaction.prompt.details as {
+      missingOIDCScope?: string[]
+      missingResourceScopes?: Record<string, string[]>
+    }
+    const scopes = [...(details.missingOIDCScope ?? []), ...(details.missingResourceScopes?.[RESOURCE] ?? [])]
+    const asked = scopes.length > 0 ? scopes : String(interaction.params.scope ?? '').split(' ')
+    const content = consentPage({
+      csrf: this.csrf(interaction.uid),
+      application: await this.applicationOf(interaction),
+      scopes: asked.filter(Boolean),
+    })
+    return this.page(reply, 200, content, this.targets(interaction))
+  }
+
+  private async consent(turn: Turn, answer: Fields['answer']) {
+    const { interaction } = turn
+    const provider = await this.compliance.identity.provider()
+    const grantId = await recordConsent(this.compliance.pool, provider, interaction, answer === 'allow')
+    interaction.result = grantId
+      ? { ...interaction.lastSubmission, consent: { grantId } }
+      : { error: 'access_denied', error_description: 'The person denied the request' }
+    return this.leave(turn)
+  }
+
+  private async leave({ interaction, reply }: Turn) {
+    await interaction.save(interaction.exp - Math.floor(Date.now() / 1000))
+    return reply.redirect(interaction.returnTo, 303)
+  }
+
+  private async applicationOf({ params }: Interaction): Promise<string> {
+    const provider = await this.compliance.identity.provider()
+    const client = await provider.Client.find(String(params.client_id))
+    return client?.clientName ?? String(params.client_id)
+  }
+
+  /** Where the last redirect of a submitted form may lead: the application's own origin. */
+  private targets({ params }: Interaction): string[] {
+    const uri = String(params.redirect_uri ?? '')
+    const { origin, protocol } = URL.canParse(uri) ? new URL(uri) : { origin: 'null', protocol: '' }
+    return origin !== 'null' ? [origin] : protocol ? [protocol] : []
+  }
+
+  private page(reply: FastifyReply, status: number, content: string, targets: string[] = []): FastifyReply {
+    return reply
+      .status(status)
+      .header('content-security-policy', pagePolicy(targets))
+      .header('cache-control', 'no-store')
+      .type('text/html; charset=utf-8')
+      .send(content)
+  }
+}
