@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { parseWitnesses, signerFrom, verificationKey } from '#libs/audit'
-import { doorSettings, openDoor } from '#libs/auth'
+import { doorSettings, openDoor, tokenPolicy, tokenSettings } from '#libs/auth'
 import { keySettings, openKeys } from '#libs/crypto'
 import { BaseConfig, createPool, type RunningService, startService } from '#libs/platform'
 import { openQueue } from '#libs/queue'
@@ -17,6 +17,7 @@ import { startSequencing } from './trail/sequencing.js'
 export const ComplianceConfig = BaseConfig.extend({
   ...keySettings,
   ...doorSettings,
+  ...tokenSettings,
   ...IdentitySettings.shape,
   /** Logged in as `vigil_sequencer`; without it this replica serves but does not sequence. */
   SEQUENCER_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
@@ -87,8 +88,7 @@ export async function startCompliance(config: ComplianceConfig, logger: Logger):
     approvalHours: config.APPROVAL_VALID_HOURS,
     exports: { queue, store, hours: config.EXPORT_HOURS },
   }
-  const jwksUrl = config.JWKS_URL ?? `${config.ISSUER}/.well-known/jwks.json`
-  const tokens = { issuer: config.ISSUER, audience: config.TOKEN_AUDIENCE, jwksUrl }
+  const tokens = tokenPolicy(config, pool)
   const sequencing =
     config.SEQUENCER_DATABASE_URL === undefined
       ? undefined

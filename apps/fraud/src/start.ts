@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { z } from 'zod'
-import { doorSettings, openDoor } from '#libs/auth'
+import { doorSettings, openDoor, tokenPolicy, tokenSettings } from '#libs/auth'
 import { keySettings, lazyUnwrap } from '#libs/crypto'
 import { Model, ModelError } from '#libs/inference'
 import { BaseConfig, createPool, type RunningService, startService } from '#libs/platform'
@@ -13,6 +13,7 @@ import { incompatibleFeatures } from './scoring/score.js'
 export const FraudConfig = BaseConfig.extend({
   ...doorSettings,
   ...keySettings,
+  ...tokenSettings,
   MODELS_DIR: z.string().default('models'),
   /** Public keys whose models are loaded; `keys` in MODELS_DIR where none is given. */
   MODEL_KEYS_DIR: z.string().optional(),
@@ -45,16 +46,11 @@ export async function startFraud(config: FraudConfig, logger: Logger): Promise<R
     max: config.DATABASE_POOL_MAX,
     logger,
   })
-  const jwksUrl = config.JWKS_URL ?? `${config.ISSUER}/.well-known/jwks.json`
   const door = openDoor('fraud', pool, config, logger)
   const service = await startService({
     name: 'fraud',
     title: 'Vigil fraud',
-    module: FraudModule.with(
-      { pool, model, policy: POLICY, logger },
-      { issuer: config.ISSUER, audience: config.TOKEN_AUDIENCE, jwksUrl },
-      door,
-    ),
+    module: FraudModule.with({ pool, model, policy: POLICY, logger }, tokenPolicy(config, pool), door),
     config,
     logger,
     configure: acceptStreams,

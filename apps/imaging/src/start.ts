@@ -3,7 +3,7 @@ import multipart from '@fastify/multipart'
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import { z } from 'zod'
-import { doorSettings, openDoor } from '#libs/auth'
+import { doorSettings, openDoor, tokenPolicy, tokenSettings } from '#libs/auth'
 import { type Keys, keySettings, openKeys, PatientKeys } from '#libs/crypto'
 import { Model } from '#libs/inference'
 import { BaseConfig, createPool, type RunningService, startService } from '#libs/platform'
@@ -19,6 +19,7 @@ const count = (low: number, high: number) => z.coerce.number().int().min(low).ma
 export const ImagingConfig = BaseConfig.extend({
   ...keySettings,
   ...doorSettings,
+  ...tokenSettings,
   /** Jobs and budgets move to Redis where this is set; PostgreSQL otherwise. */
   REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
   MAX_IMAGE_BYTES: count(1_024, 2 ** 31 - 1).default(512 * 1024 * 1024),
@@ -113,16 +114,11 @@ export async function startImaging(
       })
   const imaging = await open(config, logger, { pool, keys, models: replacements.models ?? [own!] })
   const { queue } = imaging
-  const jwksUrl = config.JWKS_URL ?? `${config.ISSUER}/.well-known/jwks.json`
   const door = openDoor('imaging', pool, config, logger)
   const service = await startService({
     name: 'imaging',
     title: 'Vigil imaging',
-    module: ImagingModule.with(
-      imaging,
-      { issuer: config.ISSUER, audience: config.TOKEN_AUDIENCE, jwksUrl },
-      door,
-    ),
+    module: ImagingModule.with(imaging, tokenPolicy(config, pool), door),
     config,
     logger,
     checks: { database: () => pool.query('SELECT 1'), queue: () => queue.depth() },

@@ -1,28 +1,45 @@
-import { type ExecutionContext, Injectable } from '@nestjs/common'
+import type { BlockList } from 'node:net'
+import { type ExecutionContext, Inject, Injectable } from '@nestjs/common'
 import { Reflector } from '@nestjs/core'
 import { AuthGuard } from '@nestjs/passport'
+import type { FastifyRequest } from 'fastify'
 import { problems } from '#libs/platform'
+import type { ApiKeys } from './api-keys.js'
+import { certificateOf, isBoundElsewhere } from './certificate.js'
 import { PUBLIC, REQUIRED_SCOPES } from './decorators.js'
+import type { VerifiedToken } from './jwt.strategy.js'
 import { authorize, type Principal } from './principal.js'
+import type { TokenCache } from './token-cache.js'
 
-interface Request {
-  headers: { authorization?: string }
-  user?: Principal
-  clientId?: string
+/** Injection token of what the guard remembers and asks. */
+export const CREDENTIALS = Symbol('credentials')
+
+export interface Credentials {
+  tokens: TokenCache<VerifiedToken>
+  apiKeys?: ApiKeys
+  /** Proxies whose word on client certificates is taken. */
+  proxies?: BlockList
 }
 
-const challenge = (hasToken: boolean, parameters = '') =>
-  problems.unauthenticated({
-    detail: hasToken
-      ? 'The access token is not valid'
-      : 'Send an access token: Authorization: Bearer <token>',
-    headers: { 'www-authenticate': `Bearer realm="vigil"${parameters}` },
-  })
+type Request = FastifyRequest & { user?: Principal }
 
-/** Registered globally: a route that declares neither @Scopes() nor @Public() is closed to everybody. */
+const invalid = (detail: string, parameters: string) =>
+  problems.unauthenticated({ detail, headers: { 'www-authenticate': `Bearer realm="vigil"${parameters}` } })
+
+const nothingShown = () => invalid('Send an access token: Authorization: Bearer <token>', '')
+const invalidToken = () => invalid('The access token is not valid', ', error="invalid_token"')
+const invalidKey = () => invalid('The API key is not valid', '')
+const twoShown = () => invalid('Send an access token or an API key, not both', ', error="invalid_request"')
+
+const BEARER = /^Bearer +(\S+)$/i
+
+/** A route that declares neither @Scopes() nor @Public() is closed to everybody. */
 @Injectable()
 export class AccessGuard extends AuthGuard('jwt') {
-  constructor(private readonly reflector: Reflector) {
+  constructor(
+    private readonly reflector: Reflector,
+    @Inject(CREDENTIALS) private readonly credentials: Credentials,
+  ) {
     super()
   }
 
@@ -31,11 +48,11 @@ export class AccessGuard extends AuthGuard('jwt') {
     if (this.reflector.getAllAndOverride<boolean>(PUBLIC, targets)) return true
     const required = this.reflector.getAllAndOverride<string[] | undefined>(REQUIRED_SCOPES, targets)
     if (!required) throw problems.forbidden({ detail: 'This route is not open to anybody' })
-    await super.canActivate(context)
     const request = context.switchToHttp().getRequest<Request>()
-    if (!request.user) throw challenge(false)
-    request.clientId = request.user.clientId
-    const decision = authorize(request.user, required)
+    const caller = await this.identify(request, context)
+    request.user = caller
+    request.clientId = caller.clientId
+    const decision = authorize(caller, required)
     if (decision.allowed) return true
     const missing = decision.missing.join(' ')
     throw problems.forbidden({
@@ -44,10 +61,35 @@ export class AccessGuard extends AuthGuard('jwt') {
     })
   }
 
-  /** Called by passport with whatever it found; only a principal passes (RFC 6750 3). */
+  private async identify(request: Request, context: ExecutionContext): Promise<Principal> {
+    const { authorization, 'x-api-key': key } = request.headers
+    if (key === undefined) return this.bearer(request, context)
+    if (authorization !== undefined || typeof key !== 'string') throw twoShown()
+    const caller = await this.credentials.apiKeys?.find(key)
+    if (!caller) throw invalidKey()
+    return caller
+  }
+
+  private async bearer(request: Request, context: ExecutionContext): Promise<Principal> {
+    const token = BEARER.exec(request.headers.authorization ?? '')?.[1]
+    const known = token && this.credentials.tokens.get(token, Date.now())
+    const verified = known || (await this.verify(context, token))
+    const shown = certificateOf(request, this.credentials.proxies)
+    if (isBoundElsewhere(verified.certificate, shown)) throw invalidToken()
+    return verified.principal
+  }
+
+  /** By passport, which leaves what `handleRequest` returns on the request. */
+  private async verify(context: ExecutionContext, token: string | undefined): Promise<VerifiedToken> {
+    await super.canActivate(context)
+    const { user: verified } = context.switchToHttp().getRequest<{ user: VerifiedToken }>()
+    if (token) this.credentials.tokens.put(token, verified, Date.now())
+    return verified
+  }
+
+  /** Called by passport with whatever it found; only a verified token passes (RFC 6750 3). */
   override handleRequest<T>(error: unknown, user: T | false, _info: unknown, context: ExecutionContext): T {
     if (user && !error) return user
-    const { authorization } = context.switchToHttp().getRequest<Request>().headers
-    throw authorization ? challenge(true, ', error="invalid_token"') : challenge(false)
+    throw context.switchToHttp().getRequest<Request>().headers.authorization ? invalidToken() : nothingShown()
   }
 }

@@ -1,9 +1,10 @@
 import { type DynamicModule, Module } from '@nestjs/common'
 import { APP_GUARD } from '@nestjs/core'
 import { PassportModule } from '@nestjs/passport'
-import { AccessGuard } from './access.guard.js'
+import { AccessGuard, CREDENTIALS } from './access.guard.js'
 import { DOOR, type Door, DoorGuard } from './door/door.guard.js'
-import { JwtStrategy, type TokenPolicy } from './jwt.strategy.js'
+import { JwtStrategy } from './jwt.strategy.js'
+import { credentialsFor, issuersOf, type TokenPolicy } from './token-policy.js'
 
 /** Closes every route of a service but those that declare who may call them. */
 @Module({})
@@ -13,7 +14,8 @@ export class AuthModule {
       module: AuthModule,
       imports: [PassportModule.register({ session: false })],
       providers: [
-        { provide: JwtStrategy, useFactory: () => new JwtStrategy(policy) },
+        { provide: JwtStrategy, useFactory: () => new JwtStrategy(issuersOf(policy)) },
+        { provide: CREDENTIALS, useFactory: () => credentialsFor(policy) },
         AccessGuard,
         { provide: DOOR, useValue: door },
         { provide: APP_GUARD, useClass: DoorGuard },

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { hash, parseOptions, verify } from '@node-rs/argon2'
 
 // OWASP's first choice for argon2id: 19 MiB, 2 passes, 1 lane (the library's defaults, written out).
@@ -10,6 +11,9 @@ export const PASSWORD_LENGTH = { min: 15, max: 128 } as const
 const normal = (password: string): string => password.normalize('NFKC')
 
 export const hashPassword = (password: string): Promise<string> => hash(normal(password), COST)
+
+/** Twenty characters nobody chose: 120 bits. */
+export const newPassword = (): string => randomBytes(15).toString('base64url')
 
 let nobody: Promise<string> | undefined
 

@@ -51,10 +51,29 @@ async function readKeys(client: pg.ClientBase): Promise<Row[]> {
   return rows
 }
 
-/** Who has a key made, for the trail. */
+/** Who has a key made or retired, for the trail: a command with the account it was run from, or the service. */
 export interface RotationActor {
-  type: 'system'
   id: string
+  operator?: string
+}
+
+async function record(
+  client: pg.ClientBase,
+  { id, operator }: RotationActor,
+  action: string,
+  kid: string,
+  details: Record<string, number> = {},
+): Promise<void> {
+  await appendAudit(client, {
+    tenant: 'default',
+    service: 'compliance',
+    actor: { type: 'system', id },
+    action,
+    outcome: 'success',
+    subject: { type: 'signing-key', id: kid },
+    correlationId: correlation().correlationId,
+    details: { ...details, ...(operator ? { operator } : {}) },
+  })
 }
 
 /** Makes the successor of the key that signs now; returns its id. In the caller's transaction, with its entry. */
@@ -66,20 +85,25 @@ export async function rotateSigningKey(
 ): Promise<string> {
   await client.query('SELECT pg_advisory_xact_lock($1)', [CREATION_LOCK])
   const kid = await create(client, keys, leadSeconds)
-  await appendAudit(client, {
-    tenant: 'default',
-    service: 'compliance',
-    actor,
-    action: 'SIGNING_KEY_ADDED',
-    outcome: 'success',
-    subject: { type: 'signing-key', id: kid },
-    correlationId: correlation().correlationId,
-    details: { signs_in_seconds: leadSeconds },
-  })
+  await record(client, actor, 'SIGNING_KEY_ADDED', kid, { signs_in_seconds: leadSeconds })
   return kid
 }
 
-const SYSTEM: RotationActor = { type: 'system', id: 'compliance' }
+/** Takes a key out of the set, and with it every token it signed; false where there is no such key. */
+export async function retireSigningKey(
+  client: pg.ClientBase,
+  kid: string,
+  actor: RotationActor,
+): Promise<boolean> {
+  const { rowCount } = await client.query(
+    'UPDATE identity.signing_key SET retired_at = now() WHERE kid = $1 AND retired_at IS NULL',
+    [kid],
+  )
+  if (rowCount === 1) await record(client, actor, 'SIGNING_KEY_RETIRED', kid)
+  return rowCount === 1
+}
+
+const SYSTEM: RotationActor = { id: 'compliance' }
 const DAY_MS = 86_400_000
 
 /** Makes the first key, and the successor of one that is old; removes those whose last token has expired. */

@@ -1,0 +1,237 @@
+import { execFileSync } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { request as httpsRequest } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Controller, Get, Module } from '@nestjs/common'
+import { OAuth2Server } from 'oauth2-mock-server'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { BaseConfig, createLogger, type RunningService, startService } from '#libs/platform'
+import { type Issuer, startIssuer } from '../../../test/support/issuer.js'
+import { newApiKey } from './api-key.js'
+import { AuthModule } from './auth.module.js'
+import { MtlsProxies } from './certificate.js'
+import { Caller, Scopes } from './decorators.js'
+import { IssuerPolicy } from './issuer-policy.js'
+import { Principal } from './principal.js'
+import type { TokenPolicy } from './token-policy.js'
+
+@Controller()
+class DoorController {
+  @Get('guarded')
+  @Scopes('data:read')
+  guarded(@Caller() caller: Principal) {
+    return caller
+  }
+}
+
+/** A service with one guarded route; over mutual TLS where a folder of certificates is given. */
+async function serve(policy: TokenPolicy, certificates?: string): Promise<RunningService> {
+  @Module({ imports: [AuthModule.with(policy)], controllers: [DoorController] })
+  class DoorsModule {}
+  const file = (name: string) => join(certificates!, name)
+  return startService({
+    name: 'fraud',
+    title: 'Doors',
+    module: DoorsModule,
+    config: BaseConfig.parse({
+      DATABASE_URL: 'postgres://x@127.0.0.1/x',
+      DRAIN_DELAY_MS: '0',
+      ...(certificates
+        ? {
+            ...{ TLS_CERT: file('server.pem'), TLS_KEY: file('server.key') },
+            ...{ TLS_CLIENT_CA: file('ca.pem'), TLS_CLIENT_AUTH: 'optional' },
+          }
+        : {}),
+    }),
+    logger: createLogger('fraud', 'silent'),
+    checks: {},
+  })
+}
+
+let ours: Issuer
+const own = () => ({ issuer: ours.url, audience: 'vigil', jwksUrl: `${ours.url}/.well-known/jwks.json` })
+beforeAll(async () => {
+  ours = await startIssuer()
+})
+afterAll(() => ours?.stop())
+
+const knock = (service: RunningService, headers: Record<string, string>) =>
+  fetch(`${service.url}/guarded`, { headers })
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
+
+describe('another issuer, of another make', () => {
+  const theirs = new OAuth2Server()
+  let service: RunningService
+  beforeAll(async () => {
+    await theirs.issuer.keys.generate('RS256')
+    await theirs.issuer.keys.generate('ES384')
+    await theirs.start(0, '127.0.0.1')
+    const policy = IssuerPolicy.parse({
+      issuer: theirs.issuer.url,
+      name: 'bank',
+      audience: 'vigil-api',
+      algorithms: ['RS256'],
+      types: ['JWT'],
+      claims: { tenant: { value: 'north' }, client_id: '/azp', roles: '/groups' },
+      roles: { fraud: 'analyst' },
+    })
+    service = await serve({ ...own(), external: [policy] })
+  })
+  afterAll(async () => {
+    await service?.stop()
+    await theirs.stop()
+  })
+  const token = (claims: Record<string, unknown> = {}, alg = 'RS256') =>
+    theirs.issuer.buildToken({
+      kid: theirs.issuer.keys.toJSON().find((key) => key.alg === alg)!.kid as string,
+      scopesOrTransform: (_header, payload) => {
+        Object.assign(payload, { sub: 'ana', azp: 'desk', aud: 'vigil-api', groups: ['fraud'], ...claims })
+      },
+    })
+
+  test('is found by discovery; its claims become ours', async () => {
+    const answer = await knock(service, bearer(await token()))
+    expect(answer.status).toBe(200)
+    expect(await answer.json()).toMatchObject({
+      type: 'user',
+      issuer: theirs.issuer.url,
+      subject: 'bank:ana',
+      clientId: 'bank:desk',
+      tenant: 'north',
+      roles: ['analyst'],
+      scopes: ['data:read', 'fraud:review'],
+    })
+    expect((await knock(service, bearer(await ours.token({ scopes: ['data:read'] })))).status).toBe(200)
+  })
+
+  test('cannot speak for us, for another audience, in another algorithm, or as long as it likes', async () => {
+    const wrong = [
+      await token({ iss: ours.url }),
+      await token({ aud: 'vigil' }),
+      await token({ aud: undefined }),
+      await token({}, 'ES384'),
+      await token({ exp: 1 }),
+      await token({ exp: undefined }),
+      await token({ azp: undefined }),
+      await ours.token({ scopes: ['data:read'], claims: { iss: theirs.issuer.url, aud: 'vigil-api' } }),
+      await ours.token({ scopes: ['data:read'], claims: { aud: 'vigil-api' } }),
+    ]
+    for (const [at, text] of wrong.entries())
+      expect((await knock(service, bearer(text))).status, `case ${at}`).toBe(401)
+  })
+
+  test('gives nothing for a role that is not mapped', async () => {
+    expect((await knock(service, bearer(await token({ groups: ['analyst'] })))).status).toBe(403)
+  })
+})
+
+describe('a token that is bound to a certificate (RFC 8705)', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'vigil-mtls-'))
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' })
+  let service: RunningService
+  const certificate = (name: string) => readFileSync(join(folder, `${name}.pem`))
+  const thumbprint = (name: string) =>
+    Buffer.from(new X509Certificate(certificate(name)).fingerprint256.replaceAll(':', ''), 'hex').toString(
+      'base64url',
+    )
+  const boundTo = (name: string) =>
+    ours.token({ scopes: ['data:read'], claims: { cnf: { 'x5t#S256': thumbprint(name) } } })
+
+  beforeAll(async () => {
+    const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2']
+    openssl('req', '-x509', ...ec, '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=Test CA')
+    for (const name of ['server', 'clinic', 'other']) {
+      openssl(
+        'req',
+        ...ec.slice(0, -2),
+        '-keyout',
+        `${name}.key`,
+        '-out',
+        `${name}.csr`,
+        '-subj',
+        `/CN=${name}`,
+      )
+      openssl(
+        ...['x509', '-req', '-in', `${name}.csr`, '-CA', 'ca.pem', '-CAkey', 'ca.key'],
+        ...['-CAcreateserial', '-days', '2', '-out', `${name}.pem`],
+      )
+    }
+    service = await serve(own(), folder)
+  })
+  afterAll(async () => {
+    await service?.stop()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  /** Over a new TLS connection, with the certificate of `name` if any. */
+  const knockAs = (name: string | undefined, token: string, headers: Record<string, string> = {}) =>
+    new Promise<number>((resolve, reject) => {
+      const own = name ? { cert: certificate(name), key: readFileSync(join(folder, `${name}.key`)) } : {}
+      const url = new URL('/guarded', service.url)
+      const options = {
+        ...own,
+        ca: certificate('ca'),
+        checkServerIdentity: () => undefined,
+        agent: false as const,
+      }
+      httpsRequest(url, { ...options, headers: { ...bearer(token), ...headers } }, (response) => {
+        response.resume()
+        resolve(response.statusCode ?? 0)
+      })
+        .on('error', reject)
+        .end()
+    })
+
+  test('opens the door for its own certificate, for no other, and not without', async () => {
+    const token = await boundTo('clinic')
+    expect(await knockAs('clinic', token)).toBe(200)
+    // What was remembered of the token is not what was shown with it.
+    expect(await knockAs('other', token)).toBe(401)
+    expect(await knockAs(undefined, token)).toBe(401)
+    expect(await knockAs('clinic', token)).toBe(200)
+    expect(await knockAs('other', await ours.token({ scopes: ['data:read'] }))).toBe(200)
+  })
+
+  test('a header says nothing where no proxy is trusted', async () => {
+    const field = `:${new X509Certificate(certificate('clinic')).raw.toString('base64')}:`
+    expect(await knockAs('other', await boundTo('clinic'), { 'client-cert': field })).toBe(401)
+  })
+
+  test('a confirmation that we do not know cannot be given to us', async () => {
+    const token = await ours.token({ scopes: ['data:read'], claims: { cnf: { jkt: 'x' } } })
+    expect(await knockAs('clinic', token)).toBe(401)
+  })
+
+  test('behind a trusted proxy the header counts; from anybody else it does not', async () => {
+    const field = `:${new X509Certificate(certificate('clinic')).raw.toString('base64')}:`
+    const token = await boundTo('clinic')
+    const behind = await serve({ ...own(), proxies: MtlsProxies.parse('127.0.0.1') })
+    const beside = await serve({ ...own(), proxies: MtlsProxies.parse('192.0.2.1') })
+    expect((await knock(behind, { ...bearer(token), 'client-cert': field })).status).toBe(200)
+    expect((await knock(behind, bearer(token))).status).toBe(401)
+    expect((await knock(beside, { ...bearer(token), 'client-cert': field })).status).toBe(401)
+    await Promise.all([behind.stop(), beside.stop()])
+  })
+})
+
+describe('an API key', () => {
+  const { text } = newApiKey()
+  let service: RunningService
+  beforeAll(async () => {
+    const fields = { issuer: 'api-key', subject: 'clinic', clientId: 'clinic', tenant: 'default' }
+    const clinic = new Principal({ type: 'client', ...fields, scopes: ['data:read'] })
+    service = await serve({ ...own(), apiKeys: { find: async (key) => (key === text ? clinic : undefined) } })
+  })
+  afterAll(() => service?.stop())
+
+  test('opens what its scopes open; a wrong one, or one beside a token, nothing', async () => {
+    expect(await (await knock(service, { 'x-api-key': text })).json()).toMatchObject({ clientId: 'clinic' })
+    const wrong = await knock(service, { 'x-api-key': `${text}x` })
+    expect(wrong.status).toBe(401)
+    expect(await wrong.json()).toMatchObject({ detail: 'The API key is not valid' })
+    const token = await ours.token({ scopes: ['data:read'] })
+    expect((await knock(service, { 'x-api-key': text, ...bearer(token) })).status).toBe(401)
+  })
+})
