@@ -8,6 +8,7 @@ import { AuditGuards1764000001000 } from './1764000001000-audit-guards.js'
 import { Approvals1764000001100 } from './1764000001100-approvals.js'
 import { TrailIndexes1764000001101 } from './1764000001101-trail-indexes.js'
 import { Exports1764000001102 } from './1764000001102-exports.js'
+import { Retention1764000001103 } from './1764000001103-retention.js'
 import { KeyRotation1764000001200 } from './1764000001200-key-rotation.js'
 import { Erasure1764000001201 } from './1764000001201-erasure.js'
 import { SignIn1764000001300 } from './1764000001300-sign-in.js'
@@ -26,6 +27,7 @@ export const migrations = [
   Approvals1764000001100,
   TrailIndexes1764000001101,
   Exports1764000001102,
+  Retention1764000001103,
   KeyRotation1764000001200,
   Erasure1764000001201,
   SignIn1764000001300,

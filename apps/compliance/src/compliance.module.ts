@@ -9,6 +9,7 @@ import { AuthorizeController } from './identity/authorize.controller.js'
 import { DiscoveryController } from './identity/discovery.controller.js'
 import { InteractionController } from './identity/interaction.controller.js'
 import { TokenController } from './identity/token.controller.js'
+import { RetentionController } from './retention/retention.controller.js'
 import { LogController } from './trail/log.controller.js'
 import { TrailController } from './trail/trail.controller.js'
 
@@ -29,6 +30,7 @@ export class ComplianceModule {
         ApprovalsController,
         HoldsController,
         ExportsController,
+        RetentionController,
         ErasureController,
       ],
       providers: [{ provide: COMPLIANCE, useValue: compliance }],

@@ -35,5 +35,7 @@ export interface Compliance {
   acts: Record<ApprovalKind, Act>
   /** How long a request waits for a second person. */
   approvalHours: number
+  /** Whose officers decide of what is of all tenants: months of the trail, bundles of the log. */
+  operatorTenant: string
   exports: { queue: JobChannel; store: ExportStore; hours: number }
 }

@@ -46,6 +46,8 @@ export const ComplianceConfig = BaseConfig.extend({
   APPROVAL_VALID_HOURS: z.coerce.number().int().min(1).max(720).default(72),
   /** Jobs move to Redis where this is set; PostgreSQL otherwise. */
   REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
+  /** The tenant whose officers decide of what is of all tenants. */
+  OPERATOR_TENANT: z.string().min(1).max(64).default('default'),
   /** How long an export of the trail can be read. */
   EXPORT_HOURS: z.coerce.number().int().min(1).max(720).default(168),
   /** Entries in memory at once while an export is written; also what a crash of it costs. */
@@ -86,6 +88,7 @@ export async function startCompliance(config: ComplianceConfig, logger: Logger):
     keyring: keys.provider,
     acts: ACTS,
     approvalHours: config.APPROVAL_VALID_HOURS,
+    operatorTenant: config.OPERATOR_TENANT,
     exports: { queue, store, hours: config.EXPORT_HOURS },
   }
   const tokens = tokenPolicy(config, pool)

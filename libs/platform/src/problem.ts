@@ -65,6 +65,7 @@ export const problems = {
   notAcceptable: define('not-acceptable', 'Not acceptable', 406),
   timeout: define('timeout', 'The request took too long', 408),
   conflict: define('conflict', 'Conflict with the stored state', 409),
+  gone: define('gone', 'No longer available', 410),
   tooLarge: define('too-large', 'The request is too large', 413),
   unsupportedMediaType: define('unsupported-media-type', 'Unsupported media type', 415),
   unprocessable: define('unprocessable', 'The content cannot be processed', 422),

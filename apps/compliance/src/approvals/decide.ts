@@ -22,11 +22,13 @@ const REFUSALS: Record<Exclude<Decision, Verdict>, () => ProblemError> = {
 
 const ACTIONS = { approved: 'APPROVAL_GRANTED', rejected: 'APPROVAL_REJECTED' } as const
 
-/** A legal hold may have been placed since the request: then nothing happens, the approval included. */
-const blocked = (error: unknown): unknown =>
-  sqlState(error) === 'VG409'
-    ? problems.conflict({ detail: 'A legal hold stands in the way: nothing was done' })
-    : error
+/** What stands in the way by now, the approval included: the database undid all of it. */
+function blocked(error: unknown): unknown {
+  const conflict = (detail: string) => problems.conflict({ detail: `${detail}: nothing was done` })
+  if (sqlState(error) === 'VG409') return conflict('A legal hold or another obstacle stands in the way')
+  if (sqlState(error) === 'VG403') return conflict('This is no longer what was asked for')
+  return error
+}
 
 /**
  * Decides a request as a person other than the one who asked, and does at once what was approved: decision, act

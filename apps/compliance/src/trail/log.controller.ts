@@ -2,11 +2,13 @@ import { Controller, Get, Inject, Param, Res } from '@nestjs/common'
 import { ApiTags } from '@nestjs/swagger'
 import type { FastifyReply } from 'fastify'
 import { parseTileNumber, TILE_WIDTH } from '#libs/audit'
-import { Public, Scopes } from '#libs/auth'
+import { Caller, type Principal, Public, Scopes } from '#libs/auth'
 import { problems } from '#libs/platform'
 import { COMPLIANCE, type Compliance } from '../compliance.js'
 
 const IMMUTABLE = 'public, max-age=31536000, immutable'
+const pruned = () =>
+  problems.gone({ detail: 'These entries were dropped after their period: see /log/minimum-index' })
 const missing = () => problems.notFound({ detail: 'The log has no such resource' })
 
 /** Reads `<N>` or `<N>.p/<W>`; undefined for anything else. */
@@ -41,12 +43,26 @@ export class LogController {
     reply.type('text/plain; charset=utf-8').send(this.compliance.log.keys.map((key) => `${key}\n`).join(''))
   }
 
+  /** Lowest index whose entry is published; what lies below was dropped after its period (C2SP tlog-tiles, Pruning). */
+  @Public('a number that every verifier of the log needs')
+  @Get('minimum-index')
+  async minimumIndex(@Res() reply: FastifyReply): Promise<void> {
+    const minimum = await this.compliance.log.minimumIndex()
+    reply.type('text/plain; charset=utf-8').header('cache-control', 'no-cache').send(`${minimum}\n`)
+  }
+
   @Scopes('audit:read')
   @Get('tile/entries/*')
-  async entries(@Param('*') path: string, @Res() reply: FastifyReply): Promise<void> {
+  async entries(
+    @Param('*') path: string,
+    @Caller() caller: Principal,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    if (caller.tenant !== this.compliance.operatorTenant)
+      throw problems.forbidden({ detail: 'A bundle holds entries of every tenant: export your own instead' })
     const tile = parseTile(path)
     const bundle = tile && (await this.compliance.log.bundle(tile.n, tile.width))
-    if (!bundle) throw missing()
+    if (!bundle) throw tile && (await this.isPruned(tile.n)) ? pruned() : missing()
     reply.type('application/octet-stream').header('cache-control', 'private, max-age=3600').send(bundle)
   }
 
@@ -61,5 +77,9 @@ export class LogController {
     const hashes = tile && (await this.compliance.log.tile(Number(level), tile.n, tile.width))
     if (!hashes) throw missing()
     reply.type('application/octet-stream').header('cache-control', IMMUTABLE).send(hashes)
+  }
+
+  private async isPruned(n: number): Promise<boolean> {
+    return (n + 1) * TILE_WIDTH <= (await this.compliance.log.minimumIndex())
   }
 }

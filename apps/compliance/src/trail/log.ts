@@ -40,7 +40,8 @@ export class LogReader {
 
   /** Lowest index whose entry is published: those below were dropped after their period, their hashes were not. */
   async minimumIndex(): Promise<number> {
-    return 0
+    const { rows } = await this.pool.query<{ minimum: string }>('SELECT audit.minimum_index() AS minimum')
+    return Number(rows[0]!.minimum)
   }
 
   /** All hashes that a tile has; with a width, exactly that many or undefined where it has fewer. */
@@ -57,8 +58,10 @@ export class LogReader {
   /** Entry bundle n with exactly `width` entries, or undefined where there are fewer. */
   async bundle(n: number, width: number): Promise<Buffer | undefined> {
     const { rows } = await this.pool.query<{ body: Buffer }>(
-      `SELECT e.body FROM audit.leaf l JOIN audit.entry e ON e.recorded_at = l.recorded_at AND e.id = l.entry_id
-       WHERE l.log_index >= $1 AND l.log_index < $2 ORDER BY l.log_index`,
+      `SELECT coalesce(e.body, k.body) AS body FROM audit.leaf l
+       LEFT JOIN audit.entry e ON e.recorded_at = l.recorded_at AND e.id = l.entry_id
+       LEFT JOIN audit.kept_entry k ON k.log_index = l.log_index
+       WHERE l.log_index >= $1 AND l.log_index < $2 AND coalesce(e.body, k.body) IS NOT NULL ORDER BY l.log_index`,
       [n * TILE_WIDTH, n * TILE_WIDTH + width],
     )
     return rows.length === width ? encodeBundle(rows.map((row) => row.body)) : undefined
