@@ -1,7 +1,7 @@
 export { apiKeyHash, apiKeyId, newApiKey } from './api-key.js'
 export { AuthModule } from './auth.module.js'
 export { Caller, Public, Scopes } from './decorators.js'
-export type { Door } from './door/door.guard.js'
+export { type Door, paceOf } from './door/door.guard.js'
 export { doorSettings, openDoor } from './door/open-door.js'
 export { type Actor, authorize, Principal } from './principal.js'
 export { ROLE_SCOPES, ROLES, type Role, scopesOfRoles } from './roles.js'

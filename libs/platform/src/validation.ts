@@ -1,10 +1,12 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
+import { holdsCardNumber } from './card-number.js'
 import { type FieldError, type ProblemError, problems } from './problem.js'
 
 const MAX_REPORTED = 50
 
 /** A member name as a part of a JSON pointer (RFC 6901 3), cut to 64 characters. */
-export const escapeToken = (key: string) => key.slice(0, 64).replaceAll('~', '~0').replaceAll('/', '~1')
+export const escapeToken = (key: string): string =>
+  holdsCardNumber(key) ? '[card number]' : key.slice(0, 64).replaceAll('~', '~0').replaceAll('/', '~1')
 
 const pointerOf = (path: StandardSchemaV1.Issue['path'] = []): string =>
   path

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import { Controller, HttpCode, Inject, type OnModuleDestroy, Post, Req, Res } from '@nestjs/common'
 import { ApiConsumes, ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { Caller, type Principal, Scopes } from '#libs/auth'
+import { Caller, type Principal, paceOf, Scopes } from '#libs/auth'
 import { problems } from '#libs/platform'
 import { type Desk, decideTransaction } from '../transactions/decide.js'
 import { DESK } from '../transactions/transactions.controller.js'
@@ -46,14 +46,23 @@ export class BatchController implements OnModuleDestroy {
   @ApiOkResponse({ description: 'A decision or a problem (RFC 9457, with `line`) for each line', schema: {} })
   decide(@Req() request: FastifyRequest, @Caller() caller: Principal, @Res() reply: FastifyReply): void {
     if (!(request.body instanceof Readable)) throw problems.unsupportedMediaType({ detail: `Send ${NDJSON}` })
-    void reply.type(NDJSON).send(Readable.from(this.answers(request.body, caller), { objectMode: false }))
+    void reply
+      .type(NDJSON)
+      .send(Readable.from(this.answers(request.body, caller, paceOf(request)), { objectMode: false }))
   }
 
-  private answers(body: Readable, caller: Principal): AsyncGenerator<string> {
+  private answers(
+    body: Readable,
+    caller: Principal,
+    pace: ReturnType<typeof paceOf>,
+  ): AsyncGenerator<string> {
     const { signal } = this.stopping
     const counts: LineCounts = { decided: 0, replayed: 0, refused: 0 }
     const decide = lineDecider(
-      (payment) => decideTransaction(this.desk, caller, payment),
+      async (payment) => {
+        await pace(signal)
+        return decideTransaction(this.desk, caller, payment)
+      },
       counts,
       () => signal.aborted,
       (err) => this.desk.logger.error({ err }, 'a line of a batch could not be decided'),

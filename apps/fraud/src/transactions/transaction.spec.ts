@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { invalidRequest } from '#libs/platform'
 import { fingerprint, PAYMENT_METHODS, Transaction, timeError } from './transaction.js'
 
 const body = {
@@ -23,6 +24,24 @@ test('an id may be in any script, 128 characters long', () => {
 
 test.each(Object.keys(PAYMENT_METHODS))('%s is a payment method', (payment_method) => {
   expect(parse({ payment_method }).payment_method).toBe(payment_method)
+})
+
+describe('a card number is refused by the name of its field, and not said again', () => {
+  const card = '4111 1111 1111 1111'
+  test.each([
+    ['/transaction_id', { transaction_id: card }],
+    ['/user_id', { user_id: `card:${card}` }],
+    ['/merchant_id', { merchant_id: '378282246310005' }],
+    ['/metadata/note', { metadata: { note: `paid with ${card}` } }],
+    ['/metadata/pan', { metadata: { pan: 4111111111111111 } }],
+    ['/metadata', { metadata: { [card]: true } }],
+    ['/[card number]', { [card]: 1 }],
+  ])('%s', (pointer, changes) => {
+    const { error } = Transaction.safeParse({ ...body, ...changes })
+    const details = JSON.stringify(invalidRequest(error!.issues).toDetails('urn:x'))
+    expect(details).toContain(`"${pointer}"`)
+    expect(details).not.toMatch(/4111|3782/)
+  })
 })
 
 describe('fingerprint', () => {

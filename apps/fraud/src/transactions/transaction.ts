@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import canonicalize from 'canonicalize'
 import { z } from 'zod'
+import { holdsCardNumber } from '#libs/platform'
 import { CURRENCIES, toMinorUnits } from './currency.js'
 
 /**
@@ -44,8 +45,12 @@ export const text = (max: number) =>
     .max(max)
     .regex(/^[^\p{Cc}\p{Zl}\p{Zp}\p{Cs}]*$/u, 'must not hold control characters')
 
-/** An id that a payment system gave: of a payment, an account or a merchant. */
-export const Identifier = text(128).min(1)
+const CARD = 'looks like a card number: send a token or an account number instead'
+
+/** An id that a payment system gave: of a payment, an account or a merchant. Never a card number (PCI DSS 3.5). */
+export const Identifier = text(128)
+  .min(1)
+  .refine((value) => !holdsCardNumber(value), CARD)
 
 const Amount = z
   .union([z.number(), z.string().max(16)], 'must be a number or a decimal string')
@@ -57,6 +62,12 @@ const Amount = z
 
 const Metadata = z
   .record(text(64).min(1), z.union([text(256), z.number(), z.boolean()]))
+  .superRefine((fields, context) => {
+    for (const [name, value] of Object.entries(fields))
+      if (holdsCardNumber(name)) context.addIssue({ code: 'custom', message: `A name in it ${CARD}` })
+      else if (holdsCardNumber(String(value)))
+        context.addIssue({ code: 'custom', path: [name], message: CARD })
+  })
   .refine((fields) => Object.keys(fields).length <= 20, 'must not have more than 20 fields')
 
 /** RFC 3339 5.6, with seconds, of the years and offsets that exist on Earth (and that PostgreSQL takes). */

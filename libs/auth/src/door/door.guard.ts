@@ -17,6 +17,14 @@ export interface Door {
 
 type Request = FastifyRequest & { user?: Principal }
 
+const paces = new WeakMap<FastifyRequest, (signal: AbortSignal) => Promise<void>>()
+
+/** For a request that carries many (a batch): charges its budget once more and waits while that is spent. */
+export const paceOf =
+  (request: FastifyRequest) =>
+  (signal: AbortSignal): Promise<void> | undefined =>
+    paces.get(request)?.(signal)
+
 const isRefusal = (error: unknown): error is ProblemError =>
   error instanceof ProblemError && (error.status === 401 || error.status === 403)
 
@@ -37,8 +45,12 @@ export class DoorGuard implements CanActivate {
     const request = http.getRequest<Request>()
     const { method, ip: address, user: caller } = request
     const route = request.routeOptions.url ?? ''
-    const fields = await this.door.limits?.charge({ method, route, address, caller })
-    if (fields) http.getResponse<FastifyReply>().headers(fields)
+    const { limits } = this.door
+    if (limits) {
+      const visit = { method, route, address, caller }
+      http.getResponse<FastifyReply>().headers(await limits.charge(visit))
+      paces.set(request, (signal) => limits.admit(visit, signal))
+    }
     if (!refusal) return true
     if (caller && refusal.status === 403) await this.door.denials?.record(caller, { method, route, refusal })
     throw refusal

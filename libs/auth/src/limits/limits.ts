@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { Gauge, Counter as Metric } from 'prom-client'
 import { metrics, problems } from '#libs/platform'
@@ -87,6 +88,19 @@ export class Limits {
       detail: `More than ${limit} requests a minute (${budget})`,
       headers: { ...fields, 'retry-after': String(secondsUntil(verdict.resetAt)) },
     })
+  }
+
+  /** Charges one more to a request that carries many: resolves at once, or when the next window has room for it. */
+  async admit(visit: Visit, signal: AbortSignal): Promise<void> {
+    const budget = budgetOf(visit.method, visit.route, visit.caller !== undefined)
+    const limit = this.limitOf(budget, visit.caller)
+    for (;;) {
+      const verdict = await this.limiterOf(budget).spend(keyOf(budget, visit), limit)
+      if (verdict.allowed) return
+      await sleep(Math.max(50, verdict.resetAt - Date.now()), undefined, { signal, ref: false }).catch(
+        unknownBudget,
+      )
+    }
   }
 
   private limitOf(budget: BudgetName, caller: Principal | undefined): number {
