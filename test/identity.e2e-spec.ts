@@ -197,6 +197,16 @@ describe('SMART Backend Services: a client that signs with its own key', () => {
   })
 })
 
+test('what fails inside is no fault of the client: neither invalid_client nor a code of OAuth', async () => {
+  await admin.query('ALTER TABLE identity.client RENAME TO away')
+  const answer = await asHospital(await assertion())
+  await admin.query('ALTER TABLE identity.away RENAME TO client')
+  expect(answer.status).toBe(500)
+  expect(answer.headers.get('content-type')).toMatch(/problem\+json/)
+  expect(await answer.json()).toMatchObject({ type: 'urn:vigil:problem:internal' })
+  expect((await asHospital(await assertion())).status).toBe(200)
+})
+
 describe('a secret is changed', () => {
   test('two secrets work until the old one ends; a revoked client gets nothing', async () => {
     await addClient(admin, { name: 'Batch', client_id: 'batch', client_secret: 'old', scopes: ['data:read'] })

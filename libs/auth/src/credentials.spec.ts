@@ -1,13 +1,16 @@
-import { execFileSync } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { request as httpsRequest } from 'node:https'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { Controller, Get, Module } from '@nestjs/common'
 import { OAuth2Server } from 'oauth2-mock-server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BaseConfig, createLogger, type RunningService, startService } from '#libs/platform'
+import {
+  type Authority,
+  type Certificate,
+  createAuthority,
+  hasOpenssl,
+} from '../../../test/support/certificates.js'
 import { type Issuer, startIssuer } from '../../../test/support/issuer.js'
 import { newApiKey } from './api-key.js'
 import { AuthModule } from './auth.module.js'
@@ -26,11 +29,10 @@ class DoorController {
   }
 }
 
-/** A service with one guarded route; over mutual TLS where a folder of certificates is given. */
-async function serve(policy: TokenPolicy, certificates?: string): Promise<RunningService> {
+/** A service with one guarded route. */
+async function serve(policy: TokenPolicy, settings: Record<string, string> = {}): Promise<RunningService> {
   @Module({ imports: [AuthModule.with(policy)], controllers: [DoorController] })
   class DoorsModule {}
-  const file = (name: string) => join(certificates!, name)
   return startService({
     name: 'fraud',
     title: 'Doors',
@@ -38,12 +40,7 @@ async function serve(policy: TokenPolicy, certificates?: string): Promise<Runnin
     config: BaseConfig.parse({
       DATABASE_URL: 'postgres://x@127.0.0.1/x',
       DRAIN_DELAY_MS: '0',
-      ...(certificates
-        ? {
-            ...{ TLS_CERT: file('server.pem'), TLS_KEY: file('server.key') },
-            ...{ TLS_CLIENT_CA: file('ca.pem'), TLS_CLIENT_AUTH: 'optional' },
-          }
-        : {}),
+      ...settings,
     }),
     logger: createLogger('fraud', 'silent'),
     checks: {},
@@ -127,55 +124,45 @@ describe('another issuer, of another make', () => {
   })
 })
 
-describe('a token that is bound to a certificate (RFC 8705)', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'vigil-mtls-'))
-  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' })
+describe.skipIf(!hasOpenssl)('a token that is bound to a certificate (RFC 8705)', () => {
+  let authority: Authority
   let service: RunningService
-  const certificate = (name: string) => readFileSync(join(folder, `${name}.pem`))
-  const thumbprint = (name: string) =>
-    Buffer.from(new X509Certificate(certificate(name)).fingerprint256.replaceAll(':', ''), 'hex').toString(
-      'base64url',
-    )
-  const boundTo = (name: string) =>
-    ours.token({ scopes: ['data:read'], claims: { cnf: { 'x5t#S256': thumbprint(name) } } })
+  let certificates: Record<'clinic' | 'other', Certificate>
+  const boundTo = (name: 'clinic' | 'other') =>
+    ours.token({
+      scopes: ['data:read'],
+      claims: { cnf: { 'x5t#S256': certificates[name].thumbprint } },
+    })
+  const fieldOf = (name: 'clinic' | 'other') =>
+    `:${new X509Certificate(readFileSync(certificates[name].cert)).raw.toString('base64')}:`
 
   beforeAll(async () => {
-    const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2']
-    openssl('req', '-x509', ...ec, '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=Test CA')
-    for (const name of ['server', 'clinic', 'other']) {
-      openssl(
-        'req',
-        ...ec.slice(0, -2),
-        '-keyout',
-        `${name}.key`,
-        '-out',
-        `${name}.csr`,
-        '-subj',
-        `/CN=${name}`,
-      )
-      openssl(
-        ...['x509', '-req', '-in', `${name}.csr`, '-CA', 'ca.pem', '-CAkey', 'ca.key'],
-        ...['-CAcreateserial', '-days', '2', '-out', `${name}.pem`],
-      )
-    }
-    service = await serve(own(), folder)
+    authority = createAuthority()
+    const server = authority.issue('server')
+    certificates = { clinic: authority.issue('clinic'), other: authority.issue('other') }
+    service = await serve(own(), {
+      ...{ TLS_CERT: server.cert, TLS_KEY: server.key },
+      ...{ TLS_CLIENT_CA: authority.cert, TLS_CLIENT_AUTH: 'optional' },
+    })
   })
   afterAll(async () => {
     await service?.stop()
-    rmSync(folder, { recursive: true, force: true })
+    authority?.remove()
   })
 
   /** Over a new TLS connection, with the certificate of `name` if any. */
-  const knockAs = (name: string | undefined, token: string, headers: Record<string, string> = {}) =>
+  const knockAs = (
+    name: 'clinic' | 'other' | undefined,
+    token: string,
+    headers: Record<string, string> = {},
+  ) =>
     new Promise<number>((resolve, reject) => {
-      const own = name ? { cert: certificate(name), key: readFileSync(join(folder, `${name}.key`)) } : {}
-      const url = new URL('/guarded', service.url)
-      const options = {
-        ...own,
-        ca: certificate('ca'),
-        checkServerIdentity: () => undefined,
-        agent: false as const,
+      const shown = name && {
+        cert: readFileSync(certificates[name].cert),
+        key: readFileSync(certificates[name].key),
       }
+      const url = new URL('/guarded', service.url)
+      const options = { ...shown, ca: readFileSync(authority.cert), agent: false as const }
       httpsRequest(url, { ...options, headers: { ...bearer(token), ...headers } }, (response) => {
         response.resume()
         resolve(response.statusCode ?? 0)
@@ -195,7 +182,7 @@ describe('a token that is bound to a certificate (RFC 8705)', () => {
   })
 
   test('a header says nothing where no proxy is trusted', async () => {
-    const field = `:${new X509Certificate(certificate('clinic')).raw.toString('base64')}:`
+    const field = fieldOf('clinic')
     expect(await knockAs('other', await boundTo('clinic'), { 'client-cert': field })).toBe(401)
   })
 
@@ -205,7 +192,7 @@ describe('a token that is bound to a certificate (RFC 8705)', () => {
   })
 
   test('behind a trusted proxy the header counts; from anybody else it does not', async () => {
-    const field = `:${new X509Certificate(certificate('clinic')).raw.toString('base64')}:`
+    const field = fieldOf('clinic')
     const token = await boundTo('clinic')
     const behind = await serve({ ...own(), proxies: MtlsProxies.parse('127.0.0.1') })
     const beside = await serve({ ...own(), proxies: MtlsProxies.parse('192.0.2.1') })

@@ -58,17 +58,20 @@ export async function ask(
   const state: Asking = { certificate }
   const all = { ...passedOn(request), accept, ...headers }
   const present = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
-  const response = await asking.run(state, () =>
-    inject(provider.callback(), {
-      method,
-      url,
-      remoteAddress: request.ip,
-      headers: {
-        ...(present as Record<string, string>),
-        ...(form ? { 'content-type': 'application/x-www-form-urlencoded' } : {}),
-      },
-      ...(form ? { payload: new URLSearchParams(form).toString() } : {}),
-    }),
+  // Awaited inside: the request is only put when somebody waits for it.
+  const response = await asking.run(
+    state,
+    async () =>
+      await inject(provider.callback(), {
+        method,
+        url,
+        remoteAddress: request.ip,
+        headers: {
+          ...(present as Record<string, string>),
+          ...(form ? { 'content-type': 'application/x-www-form-urlencoded' } : {}),
+        },
+        ...(form ? { payload: new URLSearchParams(form).toString() } : {}),
+      }),
   )
   if (state.failure) throw state.failure
   return {

@@ -119,7 +119,7 @@ async function tend(client: pg.ClientBase, keys: KeyProvider, turnover: Turnover
     await client.query('DELETE FROM identity.signing_key WHERE kid = ANY($1)', [finished])
 }
 
-const FRESH_MS = 5_000
+const FRESH_MS = 2_000
 
 /** The signing keys as the database has them, looked at again every few seconds: replicas turn over together. */
 export class KeyChest {
