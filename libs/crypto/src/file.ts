@@ -8,24 +8,30 @@ import {
 } from './floe.js'
 import { NotAuthenticError } from './xaes.js'
 
-/** Cuts a stream into pieces of exactly `length` bytes; the last is shorter, and comes even when it is empty. */
+/**
+ * Cuts a stream into pieces of exactly `length` bytes; the last is shorter, and comes even when it is empty. What lies
+ * whole in a chunk is not copied; what lies across two is, so that a source may use its buffer again.
+ */
 async function* pieces(
   source: AsyncIterable<Uint8Array>,
   length: number,
 ): AsyncGenerator<{ bytes: Buffer; last: boolean }> {
-  let held: Uint8Array[] = []
-  let size = 0
+  let held = Buffer.alloc(0)
   for await (const chunk of source) {
-    held.push(chunk)
-    size += chunk.length
-    if (size <= length) continue
-    const all = Buffer.concat(held)
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
     let at = 0
-    for (; all.length - at > length; at += length) yield { bytes: all.subarray(at, at + length), last: false }
-    held = [all.subarray(at)]
-    size = all.length - at
+    if (held.length > 0 && held.length < length) {
+      at = Math.min(length - held.length, bytes.length)
+      held = Buffer.concat([held, bytes.subarray(0, at)])
+    }
+    // A full piece waits until another byte shows that it is not the last.
+    if (at < bytes.length && held.length > 0) yield { bytes: held, last: false }
+    else if (at === bytes.length) continue
+    for (; bytes.length - at > length; at += length)
+      yield { bytes: bytes.subarray(at, at + length), last: false }
+    held = Buffer.from(bytes.subarray(at))
   }
-  yield { bytes: Buffer.concat(held), last: true }
+  yield { bytes: held, last: true }
 }
 
 /** Encrypts a stream with FLOE under a 32-byte key, one segment in memory at a time. */

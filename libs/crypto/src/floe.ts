@@ -76,10 +76,13 @@ export class FloeKey {
     const nonce = randomBytes(NONCE_LENGTH)
     const cipher = createCipheriv('aes-256-gcm', this.keyFor(segment), nonce, { authTagLength: TAG_LENGTH })
     cipher.setAAD(segmentData(segment, final))
-    const sealed = Buffer.concat([cipher.update(plaintext), cipher.final()])
-    const length = Buffer.alloc(4)
-    length.writeUInt32BE(final ? sealed.length + FLOE_OVERHEAD : NOT_FINAL)
-    return Buffer.concat([length, nonce, sealed, cipher.getAuthTag()])
+    const sealed = Buffer.allocUnsafe(plaintext.length + FLOE_OVERHEAD)
+    sealed.writeUInt32BE(final ? sealed.length : NOT_FINAL)
+    sealed.set(nonce, 4)
+    sealed.set(cipher.update(plaintext), 4 + NONCE_LENGTH)
+    cipher.final()
+    sealed.set(cipher.getAuthTag(), sealed.length - TAG_LENGTH)
+    return sealed
   }
 
   /** Opens one segment; returns nothing before its tag is checked. Throws NotAuthenticError. */
