@@ -11,6 +11,7 @@ import { Exports1764000001102 } from './1764000001102-exports.js'
 import { Retention1764000001103 } from './1764000001103-retention.js'
 import { KeyRotation1764000001200 } from './1764000001200-key-rotation.js'
 import { Erasure1764000001201 } from './1764000001201-erasure.js'
+import { KnownSubject1764000001202 } from './1764000001202-known-subject.js'
 import { SignIn1764000001300 } from './1764000001300-sign-in.js'
 import { Budgets1764000001400 } from './1764000001400-budgets.js'
 import { BreakGlass1764000001401 } from './1764000001401-break-glass.js'
@@ -30,6 +31,7 @@ export const migrations = [
   Retention1764000001103,
   KeyRotation1764000001200,
   Erasure1764000001201,
+  KnownSubject1764000001202,
   SignIn1764000001300,
   Budgets1764000001400,
   BreakGlass1764000001401,

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { associate, patientRefOf, reidentify } from '../../apps/imaging/src/storage/association.js'
 import { BlobStore } from '../../apps/imaging/src/storage/blob-store.js'
 import { findBlob, insertBlob, insertImage } from '../../apps/imaging/src/storage/images.sql.js'
+import { openBlindIndex } from '../../libs/crypto/src/blind-index.js'
 import { openKeys } from '../../libs/crypto/src/open-keys.js'
 import { KeySettings } from '../../libs/crypto/src/settings.js'
 import { createPool, inTransaction } from '../../libs/platform/src/database.js'
@@ -16,7 +17,7 @@ const pool = createPool(databaseUrl, { applicationName: 'sealing-process', max: 
 const settings = { ...KeySettings.parse({ KEY_CACHE_SIZE: '0' }), DATA_DIR: dataDir }
 const keys = await openKeys(settings, pool)
 const store = await BlobStore.open(join(dataDir, 'blobs'), keys.provider)
-const index = keys.derive('blind index')
+const index = openBlindIndex(keys.derive, settings.BLIND_INDEX_VERSIONS)
 const TENANT = 'default'
 
 interface Written {
@@ -35,7 +36,7 @@ async function* once(content: Buffer) {
 async function write(): Promise<void> {
   const patientId = `MRN-${randomInt(12)}`
   const content = randomBytes(1_000)
-  const patientRef = patientRefOf(index, TENANT, patientId)
+  const patientRef = await patientRefOf(pool, index, TENANT, patientId)
   const blob = await store.write(TENANT, 'original', once(content))
   const correlationId = newId()
   await inTransaction(pool, async (client) => {

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Principal } from '#libs/auth'
-import type { KeyProvider } from '#libs/crypto'
+import type { BlindIndex, KeyProvider } from '#libs/crypto'
 import type { JobChannel } from '#libs/queue'
 import type { ApprovalKind } from './approvals/approval.js'
 import type { ApprovalRow } from './approvals/approvals.sql.js'
@@ -28,8 +28,8 @@ export interface Compliance {
   audience: string
   identity: Identity
   log: LogReader
-  /** Key of the patients' blind index: lookups hash with it, names are stored nowhere. */
-  patientIndexKey: Uint8Array
+  /** Blind index of the patients: lookups hash with it, names are stored nowhere. */
+  patientIndex: BlindIndex
   keyring: KeyProvider
   /** What each kind of approval does once a second person agreed. */
   acts: Record<ApprovalKind, Act>

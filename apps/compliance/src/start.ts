@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import { z } from 'zod'
 import { parseWitnesses, signerFrom, verificationKey } from '#libs/audit'
 import { doorSettings, openDoor, tokenPolicy, tokenSettings } from '#libs/auth'
-import { keySettings, openKeys } from '#libs/crypto'
+import { keySettings, openBlindIndex, openKeys } from '#libs/crypto'
 import { BaseConfig, createPool, type RunningService, startService } from '#libs/platform'
 import { openQueue } from '#libs/queue'
 import { ACTS } from './acts.js'
@@ -84,7 +84,7 @@ export async function startCompliance(config: ComplianceConfig, logger: Logger):
       ...{ issuer: config.ISSUER, audience: config.TOKEN_AUDIENCE },
     }),
     log: new LogReader(pool, [verificationKey(signer), ...config.WITNESSES.map(({ vkey }) => vkey)]),
-    patientIndexKey: keys.derive('blind index'),
+    patientIndex: openBlindIndex(keys.derive, config.BLIND_INDEX_VERSIONS),
     keyring: keys.provider,
     acts: ACTS,
     approvalHours: config.APPROVAL_VALID_HOURS,

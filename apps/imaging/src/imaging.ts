@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
-import type { KeyProvider } from '#libs/crypto'
+import type { BlindIndex, KeyProvider } from '#libs/crypto'
 import type { Model } from '#libs/inference'
 import type { JobChannel } from '#libs/queue'
 import type { DeidentificationKeys } from './deidentify/values.js'
@@ -17,8 +17,8 @@ export interface Imaging {
   store: BlobStore
   queue: JobChannel
   keyring: KeyProvider
-  /** Key of the patients' blind index: lookups hash with it, identifiers are stored nowhere in clear. */
-  patientIndexKey: Uint8Array
+  /** Blind index of the patients: lookups hash with it, identifiers are stored nowhere in clear. */
+  patientIndex: BlindIndex
   /** Keys of a tenant's pseudonyms, replaced UIDs and moved dates. */
   deidentificationKeys: (tenant: string) => DeidentificationKeys
   models: readonly AnalysisModel[]

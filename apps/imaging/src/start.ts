@@ -4,7 +4,7 @@ import type pg from 'pg'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import { doorSettings, openDoor, tokenPolicy, tokenSettings } from '#libs/auth'
-import { type Keys, keySettings, openKeys, PatientKeys } from '#libs/crypto'
+import { type Keys, keySettings, openBlindIndex, openKeys, PatientKeys } from '#libs/crypto'
 import { Model } from '#libs/inference'
 import { BaseConfig, createPool, type RunningService, startService } from '#libs/platform'
 import { openQueue } from '#libs/queue'
@@ -73,7 +73,7 @@ async function open(
   return {
     ...{ pool, queue, keyring: keys.provider, models, logger },
     store: await BlobStore.open(join(config.DATA_DIR, 'blobs'), keys.provider),
-    patientIndexKey: keys.derive('blind index'),
+    patientIndex: openBlindIndex(keys.derive, config.BLIND_INDEX_VERSIONS),
     deidentificationKeys: (tenant) => ({
       uid: derive('uid', tenant),
       patient: derive('patient', tenant),

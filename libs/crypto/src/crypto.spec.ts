@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { shared } from '../../../test/support/shared.js'
-import { blindIndex } from './blind-index.js'
+import { blindIndex, openBlindIndex } from './blind-index.js'
 import { type FieldPlace, openField, sealField } from './field.js'
 import { decryptFile, encryptFile } from './file.js'
 import { FLOE_HEADER_LENGTH } from './floe.js'
@@ -241,4 +241,13 @@ test('blind indexes differ by column, tenant, value and key', () => {
   ]
   expect(new Set(all).size).toBe(all.length)
   expect(blindIndex(key, 'patient', 'a', '1')).toBe(all[0])
+})
+
+test('a blind index looks under every live version, writes under the first, and takes one way of writing an accent', () => {
+  const derive = (purpose: string) => Buffer.from(purpose.padEnd(32, '.'))
+  const indexed = { column: 'patient', tenant: 'a', value: 'M\u00fcller' }
+  const [first, second, ...others] = openBlindIndex(derive, [2, 1]).candidates(indexed)
+  expect([first.slice(0, 2), second!.slice(0, 2), others.length]).toEqual(['2:', '1:', 0])
+  expect(first.slice(2)).not.toBe(second!.slice(2))
+  expect(second).toBe(blindIndex(derive('blind index'), 'patient', 'a', 'Mu\u0308ller'))
 })

@@ -2,13 +2,15 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { newId } from '#libs/platform'
 import { createTestDatabase, type TestDatabase } from '../../../test/support/database.js'
+import { type BlindIndex, openBlindIndex } from './blind-index.js'
 import { dataKeyFor, existingDataKey, KeyDestroyedError, purposeKey } from './data-keys.js'
 import { type DataKey, openField, sealField } from './field.js'
 import { KeyCache } from './key-cache.js'
 import { LocalKeyring } from './keyring.js'
+import { subjectRef } from './subject-ref.js'
 import { NotAuthenticError } from './xaes.js'
 
 let database: TestDatabase
@@ -231,4 +233,42 @@ test('who turns keys over exchanges wrapped for wrapped of the same row, and can
   ])
     await expect(turner.query(sql)).rejects.toThrow(/permission denied/)
   await turner.end()
+})
+
+describe('while an index turns over', () => {
+  const derive = (purpose: string) => Buffer.from(purpose.padEnd(32, '.'))
+  const [old, both, turned, next] = [[1], [1, 2], [2, 1], [2]].map((versions) =>
+    openBlindIndex(derive, versions),
+  )
+  const indexed = (value: string, tenant = 'default') => ({ column: 'patient', tenant, value })
+  const refOf = (index: BlindIndex, value: string, tenant?: string) =>
+    subjectRef(imaging, index, indexed(value, tenant))
+
+  test('who was known keeps the hash, who is new gets the new one, and all are found by all who read both', async () => {
+    const known = await refOf(old!, 'MRN-OLD')
+    expect(known).toMatch(/^1:/)
+    await dataKeyFor(imaging, keys, patient(known))
+    expect([await refOf(both!, 'MRN-OLD'), await refOf(turned!, 'MRN-OLD')]).toEqual([known, known])
+    const fresh = await refOf(turned!, 'MRN-NEW')
+    expect(fresh).toMatch(/^2:/)
+    await dataKeyFor(imaging, keys, patient(fresh))
+    expect([await refOf(both!, 'MRN-NEW'), await refOf(next!, 'MRN-NEW')]).toEqual([fresh, fresh])
+    expect(await refOf(turned!, 'MRN-OLD', 'other')).toMatch(/^2:/)
+    expect(await refOf(next!, 'MRN-OLD')).not.toBe(known)
+  })
+
+  test('a legal hold or an entry of the trail is enough to be known by', async () => {
+    const held = await refOf(old!, 'MRN-HELD')
+    await admin.query(
+      `INSERT INTO holds.hold (id, tenant, scope, patient_ref, reason, placed_issuer, placed_subject, placed_client)
+       VALUES ($1, 'default', 'patient', $2, '\\x00', 'i', 's', 'c')`,
+      [newId(), held],
+    )
+    expect(await refOf(turned!, 'MRN-HELD')).toBe(held)
+    const seen = await refOf(old!, 'MRN-SEEN')
+    const entry = { id: newId(), tenant: 'default', service: 'imaging', actor: { type: 'client', id: 'c' } }
+    const more = { action: 'IMAGE_REJECTED', outcome: 'failure', patient_ref: seen, correlation_id: newId() }
+    await imaging.query('SELECT audit.append($1, $2)', [entry.id, JSON.stringify({ ...entry, ...more })])
+    expect(await refOf(turned!, 'MRN-SEEN')).toBe(seen)
+  })
 })

@@ -1,4 +1,4 @@
-export { BLIND_INDEX_VERSION, blindIndex } from './blind-index.js'
+export { BlindIndex, blindIndex, openBlindIndex } from './blind-index.js'
 export {
   dataKeyFor,
   existingDataKey,
@@ -19,6 +19,7 @@ export {
   type RotatingKeyProvider,
 } from './provider.js'
 export { type ByteRange, decryptRange, plaintextLength, type SealedFile } from './range.js'
+export type { Queryable } from './root-secret.js'
 export {
   alone,
   beginRotation,
@@ -28,4 +29,5 @@ export {
   type Rotation,
 } from './rotation.js'
 export { KeySettings, keySettings } from './settings.js'
+export { subjectRef } from './subject-ref.js'
 export { NotAuthenticError } from './xaes.js'

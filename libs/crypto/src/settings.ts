@@ -17,6 +17,13 @@ export const keySettings = {
   /** Data keys held in memory, and for how long: how long reads outlast a key management service that is away. */
   KEY_CACHE_SIZE: count(0, 1_000_000).default(4_096),
   KEY_CACHE_TTL_S: count(1, 86_400).default(600),
+  /** Live versions of the blind indexes' keys, the one that writes first: `1`; then `1,2`, `2,1` to turn it over. */
+  BLIND_INDEX_VERSIONS: z
+    .string()
+    .default('1')
+    .transform((text) => text.split(',').map(Number))
+    .pipe(z.array(z.int().min(1).max(9_999)).min(1).max(8))
+    .refine((versions) => new Set(versions).size === versions.length, 'must not name a version twice'),
   VAULT_ADDR: z.url({ protocol: /^https?$/ }).optional(),
   VAULT_NAMESPACE: z.string().max(256).optional(),
   VAULT_TOKEN: z.string().optional(),

@@ -4,7 +4,7 @@ import type { FastifyReply } from 'fastify'
 import type { PoolClient } from 'pg'
 import { appendAudit } from '#libs/audit'
 import { Caller, type Principal, Scopes } from '#libs/auth'
-import { blindIndex } from '#libs/crypto'
+import { subjectRef } from '#libs/crypto'
 import { correlation, inTransaction, problems } from '#libs/platform'
 import { Approval } from '../approvals/approval.js'
 import { openApproval } from '../approvals/approvals.sql.js'
@@ -69,7 +69,8 @@ export class ErasureController {
   /** By the patient's own identifier, or by its keyed hash where a URL might be logged on its way. */
   private async find(client: PoolClient, id: string, { tenant }: Principal): Promise<Subject> {
     if (id.length > LONGEST_ID) throw missing()
-    const hashed = blindIndex(this.compliance.patientIndexKey, 'patient', tenant, id)
+    const indexed = { column: 'patient', tenant, value: id }
+    const hashed = await subjectRef(client, this.compliance.patientIndex, indexed)
     const refs = KEYED_HASH.test(id) ? [id, hashed] : [hashed]
     const subject = await findSubject(client, tenant, refs)
     if (!subject) throw missing()

@@ -34,7 +34,7 @@ export async function askForExport(
   const { pool, exports } = compliance
   const { tenant } = caller
   const id = newId()
-  const sought = soughtBy(compliance, tenant, filters)
+  const sought = await soughtBy(compliance, tenant, filters)
   const { traceparent } = correlation()
   const view = await inTransaction(pool, async (client) => {
     const job = await exports.queue.enqueue(client, { subject: id, ...(traceparent ? { traceparent } : {}) })

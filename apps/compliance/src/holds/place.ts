@@ -1,7 +1,7 @@
 import type { PoolClient } from 'pg'
 import { appendAudit } from '#libs/audit'
 import type { Principal } from '#libs/auth'
-import { blindIndex } from '#libs/crypto'
+import { subjectRef } from '#libs/crypto'
 import { correlation, newId } from '#libs/platform'
 import { personOf } from '../approvals/approval.js'
 import { openReason, sealReason } from '../approvals/sealed-reason.js'
@@ -9,11 +9,8 @@ import type { Compliance } from '../compliance.js'
 import type { Hold, NewHold } from './hold.js'
 import { findHold, type HeldThing, type HoldRow, insertHold } from './holds.sql.js'
 
-function heldBy(
-  { patient, subject, correlation_id, period }: NewHold,
-  refOf: (id: string) => string,
-): HeldThing {
-  if (patient !== undefined) return { scope: 'patient', patientRef: refOf(patient) }
+function heldBy({ subject, correlation_id, period }: NewHold, patientRef: string | undefined): HeldThing {
+  if (patientRef !== undefined) return { scope: 'patient', patientRef }
   if (subject !== undefined) return { scope: 'subject', subject }
   if (correlation_id !== undefined) return { scope: 'correlation', correlationId: correlation_id }
   return { scope: 'period', ...period }
@@ -27,9 +24,11 @@ export async function placeHold(
   wanted: NewHold,
 ): Promise<Hold> {
   const { tenant } = caller
-  const { keyring, patientIndexKey } = compliance
+  const { keyring, patientIndex } = compliance
   const id = newId()
-  const held = heldBy(wanted, (patient) => blindIndex(patientIndexKey, 'patient', tenant, patient))
+  const { patient: value } = wanted
+  const patient = value && (await subjectRef(client, patientIndex, { column: 'patient', tenant, value }))
+  const held = heldBy(wanted, patient)
   const reason = await sealReason(client, keyring, { tenant, table: 'holds.hold', row: id }, wanted.reason)
   await insertHold(client, { id, tenant, reason }, held, personOf(caller))
   const { scope, patientRef, subject, correlationId, ...period } = held

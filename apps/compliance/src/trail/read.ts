@@ -2,7 +2,7 @@ import type { PoolClient } from 'pg'
 import type { z } from 'zod'
 import { appendAudit } from '#libs/audit'
 import type { Principal } from '#libs/auth'
-import { blindIndex } from '#libs/crypto'
+import { subjectRef } from '#libs/crypto'
 import { correlation, inTransaction, isUuid, problems } from '#libs/platform'
 import type { Compliance } from '../compliance.js'
 import { decodePosition, pageOf } from '../page.js'
@@ -11,10 +11,15 @@ import { type EntryRow, type TrailCount, type TrailEntry, type TrailPage, toTrai
 import type { EntryFilters, EntryQuery, Sought } from './query.js'
 
 /** The patient's keyed hash in place of the patient. */
-export function soughtBy(compliance: Compliance, tenant: string, filters: EntryFilters): Sought {
+export async function soughtBy(
+  { pool, patientIndex }: Compliance,
+  tenant: string,
+  filters: EntryFilters,
+): Promise<Sought> {
   const { patient, ...others } = filters
   if (patient === undefined) return others
-  return { ...others, patientRef: blindIndex(compliance.patientIndexKey, 'patient', tenant, patient) }
+  const indexed = { column: 'patient', tenant, value: patient }
+  return { ...others, patientRef: await subjectRef(pool, patientIndex, indexed) }
 }
 
 type Details = Record<string, z.core.util.JSONType>
@@ -56,7 +61,7 @@ export async function readPage(
 ): Promise<TrailPage> {
   const { order, count, cursor, limit, ...filters } = query
   const after = decodePosition(cursor)
-  const sought = soughtBy(compliance, caller.tenant, filters)
+  const sought = await soughtBy(compliance, caller.tenant, filters)
   return inTransaction(compliance.pool, async (client) => {
     const { rows } = await client.query<EntryRow>(
       entriesStatement(caller.tenant, sought, { order, limit }, after),

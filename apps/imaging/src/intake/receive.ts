@@ -16,12 +16,12 @@ interface Arrival {
   submission: Submission
 }
 
-const entryFor = (imaging: Imaging, { correlation, caller, submission }: Arrival) => ({
+const entryFor = async (imaging: Imaging, { correlation, caller, submission }: Arrival) => ({
   tenant: caller.tenant,
   service: 'imaging' as const,
   actor: { type: 'client' as const, id: caller.clientId },
   subject: { type: 'image', id: correlation.correlationId },
-  patientRef: patientRefOf(imaging.patientIndexKey, caller.tenant, submission.patient_id),
+  patientRef: await patientRefOf(imaging.pool, imaging.patientIndex, caller.tenant, submission.patient_id),
   correlationId: correlation.correlationId,
 })
 
@@ -45,7 +45,7 @@ async function store(imaging: Imaging, arrival: Arrival, image: Blob): Promise<v
   const { correlation, caller, submission } = arrival
   const { correlationId, traceparent } = correlation
   const { patient_id, physician_id, modality } = submission
-  const entry = entryFor(imaging, arrival)
+  const entry = await entryFor(imaging, arrival)
   const { tenant, patientRef } = entry
   await inTransaction(imaging.pool, async (client) => {
     const jobId = await imaging.queue.enqueue(client, {
@@ -80,9 +80,10 @@ export async function recordRejection(
   { defect, bytes }: { defect: Defect; bytes: number },
 ): Promise<void> {
   const { modality } = arrival.submission
+  const entry = await entryFor(imaging, arrival)
   await inTransaction(imaging.pool, (client) =>
     appendAudit(client, {
-      ...entryFor(imaging, arrival),
+      ...entry,
       action: 'IMAGE_REJECTED',
       outcome: 'failure',
       details: { defect, bytes, modality },

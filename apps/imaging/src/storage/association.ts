@@ -1,13 +1,15 @@
 import type { ClientBase } from 'pg'
 import { z } from 'zod'
 import {
-  blindIndex,
+  type BlindIndex,
   dataKeyFor,
   existingDataKey,
   type FieldPlace,
   type KeyProvider,
   openField,
+  type Queryable,
   sealField,
+  subjectRef,
 } from '#libs/crypto'
 import { findAssociation, type ImageRow, insertAssociation, keepFinding } from './images.sql.js'
 
@@ -27,8 +29,12 @@ const placeOf = ({ tenant, correlationId }: Place, column: 'identity' | 'finding
 const toBytes = (value: object) => Buffer.from(JSON.stringify(value), 'utf8')
 
 /** Keyed hash of a patient's identifier: the only form in which it may be stored, looked up or logged. */
-export const patientRefOf = (key: Uint8Array, tenant: string, patientId: string): string =>
-  blindIndex(key, 'patient', tenant, patientId)
+export const patientRefOf = (
+  database: Queryable,
+  index: BlindIndex,
+  tenant: string,
+  patientId: string,
+): Promise<string> => subjectRef(database, index, { column: 'patient', tenant, value: patientId })
 
 /** Seals who an image belongs to under the patient's data key, in the caller's transaction. */
 export async function associate(
