@@ -12,6 +12,7 @@ import { deflate, encodeElement, encodeHead, paddedText } from './dicom/write.js
 import { blankDocument } from './dummy.js'
 import { contradiction } from './options.js'
 import { type BurnedIn, type Order, type PixelFinding, POLICIES, UNCHECKED } from './order.js'
+import { ENCRYPTED, sealOriginals } from './originals.js'
 import { Profile } from './profile.js'
 import { type QuarantineReason, quarantineReason } from './quarantine.js'
 import { Report, type ReportLine } from './report.js'
@@ -21,11 +22,20 @@ import { dateShiftDays, isPseudonym, isReplacedUid, replaceUid } from './values.
 /** A cleaned file: its head, then the parts of its data set, of which some are ranges of the source. */
 export interface CleanFile {
   length: number
+  /** Pieces in order; a megabyte at most where the source is read piece by piece. */
   chunks(): Iterable<Buffer>
 }
 
 export type Outcome =
-  | { kind: 'clean'; file: CleanFile; report: ReportLine[]; burnedIn: BurnedIn }
+  | {
+      kind: 'clean'
+      file: CleanFile
+      report: ReportLine[]
+      burnedIn: BurnedIn
+      sopInstanceUid: string
+      /** Whether a text, such as the name of the file, tells of somebody in the instance. */
+      tellsOf: (text: string) => boolean
+    }
   | { kind: 'quarantined'; reason: QuarantineReason; path?: string; report: ReportLine[] }
 
 /** An outcome with the whole file in memory, or why the bytes are no instance that we read. */
@@ -72,24 +82,34 @@ function jobFor(source: Source, order: Order, limits: Limits): Job {
   }
 }
 
-/** The top level: every element cleaned, what we add in its place in the order of tags. */
+/** The top level cleaned, element by element; which of them changed. */
 function cleanTop(
   elements: readonly Element[],
   context: Context,
   cleaner: Cleaner,
-  additions: ReadonlyMap<number, Buffer>,
-): { out: Rope; changed: Element[] } {
-  const out = new Rope()
+  replaced: ReadonlyMap<number, Buffer>,
+): { cleaned: [tag: number, rope: Rope][]; changed: Element[] } {
+  const cleaned: [number, Rope][] = []
   const changed: Element[] = []
-  const pending = [...additions].sort(([a], [b]) => a - b)
   for (const element of elements) {
-    if (additions.has(element.tag)) continue
-    // Elements that came out of order stay as they were.
-    while (pending.length > 0 && pending[0]![0] < element.tag) out.append(pending.shift()![1])
-    if (cleaner.clean(element, context, out)) changed.push(element)
+    const rope = new Rope()
+    const isReplaced = replaced.has(element.tag)
+    if (isReplaced || cleaner.clean(element, context, rope)) changed.push(element)
+    if (!isReplaced) cleaned.push([element.tag, rope])
+  }
+  return { cleaned, changed }
+}
+
+/** What was cleaned, and what we add in its place in the order of tags; elements that came out of order stay so. */
+function merge(cleaned: [tag: number, rope: Rope][], additions: ReadonlyMap<number, Buffer>): Rope {
+  const out = new Rope()
+  const pending = [...additions].sort(([a], [b]) => a - b)
+  for (const [tag, rope] of cleaned) {
+    while (pending.length > 0 && pending[0]![0] < tag) out.append(pending.shift()![1])
+    out.appendAll(rope)
   }
   for (const [, bytes] of pending) out.append(bytes)
-  return { out, changed }
+  return out
 }
 
 /** The UID that the output has. An instance that came without one is named after its place in its series. */
@@ -115,6 +135,7 @@ function sopClassOf(source: Source): Buffer | undefined {
 function additionsFor(source: Source, order: Order, finding: PixelFinding): Map<number, Buffer> {
   const additions = statement(order.options, finding, source.encoding)
   for (const [tag, bytes] of finding.elements ?? []) additions.set(tag, bytes)
+  if (order.escrow) additions.set(ENCRYPTED, Buffer.alloc(0))
   if (!textOf(source, TAG.sopInstance)) {
     const uid = paddedText(newSopInstance(source, order), 'UI')
     additions.set(TAG.sopInstance, encodeElement(TAG.sopInstance, 'UI', uid, source.encoding))
@@ -169,14 +190,18 @@ export function deidentifyInstance(source: Source, order: Order, finding: PixelF
   const cleaner = new Cleaner(job, decider, collector.identifiers, collector.people, report)
   const additions = additionsFor(source, order, finding)
   for (const tag of finding.elements?.keys() ?? []) report.add('', tag, 'replace-pixels')
-  const { out } = cleanTop(source.elements, context, cleaner, additions)
+  const { cleaned, changed } = cleanTop(source.elements, context, cleaner, additions)
   const [left] = cleaner.left
   if (left) return { kind: 'quarantined', reason: 'identifier_left', path: left, report: report.lines }
+  if (order.escrow)
+    additions.set(ENCRYPTED, sealOriginals(source.dataset, changed, source.encoding, order.escrow))
   return {
     kind: 'clean',
-    file: fileOf(source, order, finding, out),
+    file: fileOf(source, order, finding, merge(cleaned, additions)),
     report: report.lines,
     burnedIn: finding.burnedIn,
+    sopInstanceUid: newSopInstance(source, order),
+    tellsOf: (text) => collector.identifiers.find(text).length > 0,
   }
 }
 
@@ -185,8 +210,8 @@ export function deidentify(bytes: Buffer, order: Order, finding: PixelFinding = 
   try {
     const outcome = deidentifyInstance(parseInstance(bytes, order.limits ?? LIMITS), order, finding)
     if (outcome.kind !== 'clean') return outcome
-    const { file, ...rest } = outcome
-    return { ...rest, bytes: Buffer.concat([...file.chunks()], file.length) }
+    const { file, report, burnedIn } = outcome
+    return { kind: 'clean', report, burnedIn, bytes: Buffer.concat([...file.chunks()], file.length) }
   } catch (error) {
     if (error instanceof DicomError) return { kind: 'rejected', error }
     throw error

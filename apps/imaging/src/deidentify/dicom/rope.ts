@@ -31,10 +31,11 @@ export class Rope {
     }
   }
 
-  /** The output, a megabyte at most at a time of what is copied. */
+  /** The output; of a source that is read piece by piece a megabyte at most at a time. */
   *chunks(source: Bytes, size = 1024 * 1024): Generator<Buffer> {
     for (const part of this.parts) {
       if (Buffer.isBuffer(part)) yield part
+      else if (Buffer.isBuffer(source)) yield source.subarray(part.start, part.end)
       else
         for (let at = part.start; at < part.end; at += size)
           yield source.subarray(at, Math.min(at + size, part.end))
