@@ -15,6 +15,7 @@ import { KnownSubject1764000001202 } from './1764000001202-known-subject.js'
 import { SignIn1764000001300 } from './1764000001300-sign-in.js'
 import { Budgets1764000001400 } from './1764000001400-budgets.js'
 import { BreakGlass1764000001401 } from './1764000001401-break-glass.js'
+import { FraudEngine1764000001500 } from './1764000001500-fraud-engine.js'
 
 /** Every migration of the database, in order. A landed migration is never edited. */
 export const migrations = [
@@ -35,4 +36,5 @@ export const migrations = [
   SignIn1764000001300,
   Budgets1764000001400,
   BreakGlass1764000001401,
+  FraudEngine1764000001500,
 ]

@@ -32,7 +32,6 @@ async function main(): Promise<void> {
   const history = new History()
   const out = createWriteStream(values.out)
   out.write(`day,scenario,fraud,${FEATURES.join(',')}\n`)
-  let forgotten = 0
   for (const { payment, scenario } of simulatePayments(options)) {
     const transaction = Transaction.parse(payment)
     const at = Date.parse(transaction.timestamp)
@@ -42,10 +41,6 @@ async function main(): Promise<void> {
     label(fraud, at + delay)
     const day = Math.floor((at - from.getTime()) / DAY_MS)
     if (!out.write(`${day},${scenario},${fraud ? 1 : 0},${row.join(',')}\n`)) await once(out, 'drain')
-    if (at - forgotten > DAY_MS) {
-      history.forget(at)
-      forgotten = at
-    }
   }
   out.end()
   await once(out, 'close')

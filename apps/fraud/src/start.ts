@@ -7,8 +7,10 @@ import { Model, ModelError } from '#libs/inference'
 import { BaseConfig, createPool, type RunningService, startService } from '#libs/platform'
 import { acceptStreams } from './batch/accept.js'
 import { FraudModule } from './fraud.module.js'
+import { keepPartitions } from './history/partitions.js'
 import { POLICY } from './policy/policy.js'
 import { incompatibleFeatures } from './scoring/score.js'
+import { openDesk } from './transactions/decide.js'
 
 export const FraudConfig = BaseConfig.extend({
   ...doorSettings,
@@ -21,6 +23,12 @@ export const FraudConfig = BaseConfig.extend({
     .string()
     .regex(/^[a-z0-9-]+\/v\d+$/)
     .default('fraud-gbdt/v1'),
+  /** Database transactions of decisions under way at once. */
+  FRAUD_LANES: z.coerce.number().int().min(1).max(32).default(3),
+  /** Most payments that share one of them. */
+  FRAUD_BATCH_MAX: z.coerce.number().int().min(1).max(512).default(64),
+  /** Most payments that may wait: those that come on top of them are told to come again. */
+  FRAUD_QUEUE_MAX: z.coerce.number().int().min(1).max(100_000).default(2_000),
 })
 export type FraudConfig = z.infer<typeof FraudConfig>
 
@@ -46,20 +54,34 @@ export async function startFraud(config: FraudConfig, logger: Logger): Promise<R
     max: config.DATABASE_POOL_MAX,
     logger,
   })
+  const lanes = createPool(config.DATABASE_URL, {
+    applicationName: 'vigil-fraud-lane',
+    max: config.FRAUD_LANES,
+    pipeline: true,
+    logger,
+  })
+  const limits = {
+    lanes: config.FRAUD_LANES,
+    mostInBatch: config.FRAUD_BATCH_MAX,
+    mostWaiting: config.FRAUD_QUEUE_MAX,
+  }
+  const partitions = keepPartitions(pool, logger)
+  const desk = openDesk({ pool, lanes, model, policy: POLICY, logger, limits })
   const door = openDoor('fraud', pool, config, logger)
   const service = await startService({
     name: 'fraud',
     title: 'Vigil fraud',
-    module: FraudModule.with({ pool, model, policy: POLICY, logger }, tokenPolicy(config, pool), door),
+    module: FraudModule.with(desk, tokenPolicy(config, pool), door),
     config,
     logger,
     configure: acceptStreams,
     checks: { database: () => pool.query('SELECT 1') },
   })
   const stop = async () => {
+    partitions.stop()
     await service.stop()
     await door.close()
-    await pool.end()
+    await Promise.all([pool.end(), lanes.end()])
     await model.close()
   }
   return { ...service, stop }

@@ -5,16 +5,22 @@ import { traceStatements } from './traced-statements.js'
 interface PoolOptions {
   applicationName: string
   max?: number
+  /** Statements are sent without waiting for the answers of those before them. */
+  pipeline?: boolean
   /** Told about a broken idle connection; the pool replaces it by itself. */
   logger?: Logger
 }
 
 /** A pool whose connections give up rather than hang: 5 s to connect, 30 s for a statement, 10 s for a lock. */
-export function createPool(url: string, { applicationName, max = 16, logger }: PoolOptions): pg.Pool {
+export function createPool(
+  url: string,
+  { applicationName, max = 16, pipeline = false, logger }: PoolOptions,
+): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
     application_name: applicationName,
     max,
+    pipeline,
     connectionTimeoutMillis: 5_000,
     statement_timeout: 30_000,
     lock_timeout: 10_000,

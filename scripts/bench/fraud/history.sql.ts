@@ -22,9 +22,12 @@ const PRODUCT = [
      latitude, longitude, cell, payment_method, received_at)
    SELECT 'default', transaction_id, user_id, merchant_id, amount_minor, 'USD', event_ts, latitude, longitude, cell,
      'card_present', event_ts FROM (${PAYMENTS}) p`,
+  `INSERT INTO fraud.transaction_id (tenant, transaction_id, received_at)
+   SELECT tenant, transaction_id, received_at FROM fraud.transaction ORDER BY received_at`,
   `INSERT INTO fraud.label (tenant, transaction_id, label, source, labelled_at, merchant_id, cell, event_ts)
    SELECT tenant, transaction_id, CASE WHEN ${FRAUD} THEN 'fraud' ELSE 'legitimate' END, 'import',
      event_ts + interval '7 days', merchant_id, cell, event_ts FROM fraud.transaction p WHERE ${OLD_ENOUGH}`,
+  'UPDATE fraud.rebuild SET needed = true',
 ]
 
 const BASELINE = [

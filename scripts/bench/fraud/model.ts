@@ -2,7 +2,7 @@ import { computeFeatures } from '../../../apps/fraud/src/features/features.js'
 import { History } from '../../../apps/fraud/src/features/history.js'
 import { decide, POLICY, ruleHits } from '../../../apps/fraud/src/policy/policy.js'
 import { reasonsOf } from '../../../apps/fraud/src/scoring/reasons.js'
-import { score } from '../../../apps/fraud/src/scoring/score.js'
+import { type Score, score } from '../../../apps/fraud/src/scoring/score.js'
 import { Transaction } from '../../../apps/fraud/src/transactions/transaction.js'
 import { Model } from '../../../libs/inference/src/model.js'
 import type { Bench } from './bench.js'
@@ -35,12 +35,12 @@ export async function measureModel(bench: Bench): Promise<void> {
     history.add(transaction)
     return computed
   })
-  const scored = await Promise.all(features.slice(0, 1).map((one) => score(model, one)))
-  const { contributions, probability } = scored[0]!
+  const always = () => true
+  const [{ contributions, probability }] = (await score(model, features.slice(0, 1), always)) as [Score]
   bench.add({
     part,
     what: 'model inference with contributions',
-    value: us(await microseconds((at) => score(model, features[at]!))),
+    value: us(await microseconds((at) => score(model, [features[at]!], always))),
   })
   bench.add({
     part,

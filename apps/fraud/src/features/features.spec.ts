@@ -59,12 +59,7 @@ test('windows reach from T - W, which is out, to T, which is in', () => {
     '2026-05-03T10:00:00.001Z',
   ])
     history.add(payment({ timestamp }))
-  expect(history.windowsOf(payment()).account).toMatchObject({
-    count1h: 2,
-    count1d: 3,
-    count7d: 4,
-    count30d: 5,
-  })
+  expect(history.windowsOf(payment()).account.totals.map(({ count }) => count)).toEqual([2, 3, 4, 5])
 })
 
 test('amounts are compared within one currency, counts over all', () => {
@@ -98,10 +93,10 @@ test('a label counts from the moment it was known, and the last one counts', () 
   const label = history.add(payment({ timestamp: '2026-05-01T10:00:00Z' }))
   label(true, Date.parse('2026-05-02T10:00:00Z'))
   label(false, Date.parse('2026-05-04T10:00:00Z'))
-  const at = (timestamp: string) => history.windowsOf(payment({ timestamp })).merchant
-  expect(at('2026-05-02T09:59:59Z')).toEqual({ labelled: 0, frauds: 0 })
-  expect(at('2026-05-02T10:00:00Z')).toEqual({ labelled: 1, frauds: 1 })
-  expect(at('2026-05-04T10:00:00Z')).toEqual({ labelled: 1, frauds: 0 })
+  const at = (timestamp: string) => history.windowsOf(payment({ timestamp })).truth.merchant
+  expect(at('2026-05-02T09:59:59Z')).toMatchObject({ labelled: 0, frauds: 0, streak: 0 })
+  expect(at('2026-05-02T10:00:00Z')).toMatchObject({ labelled: 1, frauds: 1, streak: 1 })
+  expect(at('2026-05-04T10:00:00Z')).toMatchObject({ labelled: 1, frauds: 0, streak: 0 })
 })
 
 describe('riskScore', () => {

@@ -1,9 +1,22 @@
-import { minorUnitDigits, toMinorUnits } from '../transactions/currency.js'
+import { minorUnitDigits } from '../transactions/currency.js'
 import { PAYMENT_METHODS, type Transaction } from '../transactions/transaction.js'
-import { HOUR_MS, type LabelCounts, type LastPayment, LONGEST_WINDOW_MS, type Windows } from './windows.js'
+import { factsOf } from './facts.js'
+import {
+  HOUR_MS,
+  type LastPayment,
+  LONGEST_WINDOW_MS,
+  SPANS,
+  type Span,
+  type Totals,
+  type Truth,
+  type Windows,
+} from './windows.js'
 
-/** Every feature, in the order in which models take them. Amounts are in major units of the payment's currency. */
-export const FEATURES = [
+/** Whose payments a window holds. */
+export const SUBJECTS = ['user', 'merchant', 'location', 'method'] as const
+type Subject = (typeof SUBJECTS)[number]
+
+const NAMED = [
   'amount',
   'hour_of_day',
   'day_of_week',
@@ -24,11 +37,39 @@ export const FEATURES = [
   'kmh_since_last',
   'merchant_risk_score',
   'location_risk_score',
+  'user_risk_score',
+  'method_risk_score',
+  'user_distinct_merchants_7d',
+  'user_distinct_merchants_30d',
+  'amount_to_median',
+  'amount_to_max',
+  'amount_deviation',
 ] as const
-export type Feature = (typeof FEATURES)[number]
+
+type WindowFeature =
+  | `${Subject}_${'transaction_count' | 'amount' | 'avg_transaction' | 'max_transaction'}_${Span}`
+  | `${Subject}_${'fraud_streak' | 'fraud_streak_hours' | 'latest_fraud_rate'}`
+export type Feature = (typeof NAMED)[number] | WindowFeature
 export type Features = Record<Feature, number>
 
-/** Fraud rate that a merchant or place without any labels is given, and how many labels that counts for. */
+const windowFeatures = (subject: Subject): WindowFeature[] => [
+  ...SPANS.flatMap((span): WindowFeature[] => [
+    `${subject}_transaction_count_${span}`,
+    `${subject}_amount_${span}`,
+    `${subject}_avg_transaction_${span}`,
+    `${subject}_max_transaction_${span}`,
+  ]),
+  `${subject}_fraud_streak`,
+  `${subject}_fraud_streak_hours`,
+  `${subject}_latest_fraud_rate`,
+]
+
+/** Every feature in the order in which snapshots keep them. Amounts are in major units of the payment's currency. */
+export const FEATURES: readonly Feature[] = [
+  ...new Set<Feature>([...NAMED, ...SUBJECTS.flatMap(windowFeatures)]),
+]
+
+/** Fraud rate that a key without any labels is given, and how many labels that counts for. */
 const PRIOR_RATE = 0.01
 const PRIOR_WEIGHT = 20
 const EARTH_RADIUS_KM = 6371.0088
@@ -38,7 +79,7 @@ const LONGEST_GAP_HOURS = LONGEST_WINDOW_MS / HOUR_MS
 const SHORTEST_GAP_HOURS = 1 / 60
 
 /** Fraud rate with shrinkage towards the prior. */
-export const riskScore = ({ labelled, frauds }: LabelCounts): number =>
+export const riskScore = ({ labelled, frauds }: Pick<Truth, 'labelled' | 'frauds'>): number =>
   (frauds + PRIOR_RATE * PRIOR_WEIGHT) / (labelled + PRIOR_WEIGHT)
 
 /** Great-circle distance in kilometres (haversine, mean earth radius of IUGG). */
@@ -63,38 +104,77 @@ function sinceLast(transaction: Transaction, at: number, last: LastPayment | und
   return { hours, km, kmh: km / Math.max(hours, SHORTEST_GAP_HOURS) }
 }
 
+const average = ({ inCurrency, sum }: Totals, scale: number): number =>
+  inCurrency === 0 ? 0 : sum / inCurrency / scale
+/** A ratio to what is usual; 1 where nothing is. */
+const ratio = (amount: number, usual: number): number => (usual === 0 ? 1 : amount / usual)
+
+function addWindows(
+  features: Features,
+  subject: Subject,
+  totals: Totals[],
+  truth: Truth,
+  at: number,
+  scale: number,
+): void {
+  for (const [n, span] of SPANS.entries()) {
+    const total = totals[n]!
+    features[`${subject}_transaction_count_${span}`] = total.count
+    features[`${subject}_amount_${span}`] = total.sum / scale
+    features[`${subject}_avg_transaction_${span}`] = average(total, scale)
+    features[`${subject}_max_transaction_${span}`] = total.max / scale
+  }
+  features[`${subject}_fraud_streak`] = truth.streak
+  features[`${subject}_fraud_streak_hours`] =
+    truth.streakSince === undefined ? 0 : (at - truth.streakSince) / HOUR_MS
+  features[`${subject}_latest_fraud_rate`] = truth.latest === 0 ? 0 : truth.latestFrauds / truth.latest
+}
+
 /** The features of a payment: plain arithmetic over the payment and its windows (UTC; Monday is 0). */
 export function computeFeatures(transaction: Transaction, windows: Windows): Features {
-  const at = Date.parse(transaction.timestamp)
+  const { at, minor } = factsOf(transaction)
   const scale = 10 ** minorUnitDigits(transaction.currency)
-  const amount = Number(toMinorUnits(transaction.amount, transaction.currency)) / scale
-  const { account } = windows
-  const average = account.sameCurrency30d === 0 ? 0 : account.sum30d / account.sameCurrency30d / scale
+  const amount = minor / scale
+  const { account, merchant, place, method, truth } = windows
+  const [hour, day, week, month] = account.totals as [Totals, Totals, Totals, Totals]
+  const usual = average(month, scale)
   const last = sinceLast(transaction, at, account.last)
-  return {
+  const features = {
     amount,
     hour_of_day: new Date(at).getUTCHours(),
     day_of_week: (new Date(at).getUTCDay() + 6) % 7,
     payment_method_encoded: PAYMENT_METHODS[transaction.payment_method],
-    user_avg_transaction: average,
-    user_transaction_count_1h: account.count1h,
-    user_transaction_count_1d: account.count1d,
-    user_transaction_count_7d: account.count7d,
-    user_transaction_count_30d: account.count30d,
-    user_amount_1d: account.sum1d / scale,
-    user_max_transaction_30d: account.max30d / scale,
-    user_distinct_merchants_1h: account.distinctMerchants1h,
-    user_distinct_merchants_1d: account.distinctMerchants1d,
+    user_avg_transaction: usual,
+    user_transaction_count_1h: hour.count,
+    user_transaction_count_1d: day.count,
+    user_transaction_count_7d: week.count,
+    user_transaction_count_30d: month.count,
+    user_amount_1d: day.sum / scale,
+    user_max_transaction_30d: month.max / scale,
+    user_distinct_merchants_1h: account.distinctMerchants[0],
+    user_distinct_merchants_1d: account.distinctMerchants[1],
     user_merchant_count_30d: account.atMerchant30d,
-    amount_to_average: average === 0 ? 1 : amount / average,
+    amount_to_average: ratio(amount, usual),
     hours_since_last: last.hours,
     km_since_last: last.km,
     kmh_since_last: last.kmh,
-    merchant_risk_score: riskScore(windows.merchant),
-    location_risk_score: riskScore(windows.cell),
-  }
+    merchant_risk_score: riskScore(truth.merchant),
+    location_risk_score: riskScore(truth.place),
+    user_risk_score: riskScore(truth.account),
+    method_risk_score: riskScore(truth.method),
+    user_distinct_merchants_7d: account.distinctMerchants[2],
+    user_distinct_merchants_30d: account.distinctMerchants[3],
+    amount_to_median: ratio(amount, account.median30d / scale),
+    amount_to_max: ratio(amount, month.max / scale),
+    amount_deviation: account.deviation30d === 0 ? 0 : (amount - usual) / (account.deviation30d / scale),
+  } as Features
+  addWindows(features, 'user', account.totals, truth.account, at, scale)
+  addWindows(features, 'merchant', merchant, truth.merchant, at, scale)
+  addWindows(features, 'location', place, truth.place, at, scale)
+  addWindows(features, 'method', method, truth.method, at, scale)
+  return features
 }
 
-/** The features as a model's row, in the order of FEATURES. */
-export const toRow = (features: Features): Float32Array =>
-  Float32Array.from(FEATURES, (name) => features[name])
+/** The features as a row of numbers, in the order of `names`. */
+export const toRow = (features: Features, names: readonly Feature[] = FEATURES): Float32Array =>
+  Float32Array.from(names, (name) => features[name])

@@ -62,8 +62,8 @@ function truthOf(label: string, labelledAt: string, at: number, { labelDelayMs, 
   const given = toInstant(labelledAt)
   if (given !== '' && !Instant.safeParse(given).success) return wrong('labelled_at is no time')
   const learnt = given === '' ? at + labelDelayMs : Date.parse(given)
-  // What the file says is known by now, whatever the delay.
-  return { label: known, labelledAt: new Date(Math.min(learnt, now)).toISOString() }
+  // What the file says is known by now, whatever the delay, and was not before there was a payment.
+  return { label: known, labelledAt: new Date(Math.min(Math.max(learnt, at), now)).toISOString() }
 }
 
 /** Reads one line; what is wrong is said without quoting it. */
@@ -95,7 +95,7 @@ export function toPastPayment(cells: readonly string[], settings: ImportSettings
     merchantId: data.merchant_id,
     amountMinor: toMinorUnits(data.amount, data.currency)!.toString(),
     currency: data.currency,
-    at: data.timestamp,
+    at: new Date(data.timestamp).toISOString(),
     method: data.payment_method,
     ...place,
     ...truth,

@@ -7,6 +7,7 @@ import { correlation, inTransaction, problems } from '#libs/platform'
 import type { Desk } from '../transactions/decide.js'
 import { Identifier, Instant } from '../transactions/transaction.js'
 import { DESK } from '../transactions/transactions.controller.js'
+import { addLabels, findPayments } from './label.sql.js'
 
 /** What turned out to be true of a payment. */
 export const Label = z
@@ -18,6 +19,12 @@ export const Label = z
   })
   .meta({ id: 'Label' })
 
+const notValid = (detail: string) =>
+  problems.invalidRequest({
+    detail: 'Not valid: /labelled_at',
+    errors: [{ pointer: '/labelled_at', detail }],
+  })
+
 @ApiTags('labels')
 @Scopes('fraud:review')
 @Controller('api/v1/labels')
@@ -28,33 +35,28 @@ export class LabelsController {
   @Post()
   @HttpCode(201)
   async add(@Body({ schema: Label }) label: z.infer<typeof Label>, @Caller() caller: Principal) {
-    const at = label.labelled_at ?? new Date().toISOString()
-    if (Date.parse(at) > Date.now() + 60_000) {
-      throw problems.invalidRequest({
-        detail: 'Not valid: /labelled_at',
-        errors: [{ pointer: '/labelled_at', detail: 'must not be in the future' }],
-      })
-    }
-    const labelledAt = await inTransaction(this.desk.pool, async (client) => {
-      const { rows } = await client.query<{ labelled_at: Date }>(
-        `INSERT INTO fraud.label (tenant, transaction_id, label, source, labelled_at, merchant_id, cell, event_ts)
-         SELECT tenant, transaction_id, $3, $4, $5, merchant_id, cell, event_ts FROM fraud.transaction
-         WHERE tenant = $1 AND transaction_id = $2 RETURNING labelled_at`,
-        [caller.tenant, label.transaction_id, label.label, label.source, at],
-      )
-      if (!rows[0]) throw problems.notFound({ detail: 'There is no such transaction' })
+    const at = new Date(label.labelled_at ?? Date.now())
+    if (at.getTime() > Date.now() + 60_000) throw notValid('must not be in the future')
+    await inTransaction(this.desk.pool, async (client) => {
+      const payments = await findPayments(client, caller.tenant, [label.transaction_id])
+      if (!payments[0]) throw problems.notFound({ detail: 'There is no such transaction' })
+      // A clock that runs ahead may date a payment after its label; further apart it is a mistake.
+      if (at.getTime() + 5 * 60_000 < payments[0].eventTs.getTime())
+        throw notValid('must not be before the payment')
+      const { transaction_id: transactionId, source } = label
+      const added = { transactionId, label: label.label, source, labelledAt: at.toISOString() }
+      await addLabels(client, caller.tenant, payments, new Map([[transactionId, added]]))
       await appendAudit(client, {
         tenant: caller.tenant,
         service: 'fraud',
         actor: { type: 'client', id: caller.clientId },
         action: 'TRANSACTION_LABELLED',
         outcome: 'success',
-        subject: { type: 'transaction', id: label.transaction_id },
+        subject: { type: 'transaction', id: transactionId },
         correlationId: correlation().correlationId,
-        details: { label: label.label, source: label.source },
+        details: { label: label.label, source },
       })
-      return rows[0].labelled_at
     })
-    return { ...label, labelled_at: labelledAt.toISOString() }
+    return { ...label, labelled_at: at.toISOString() }
   }
 }

@@ -1,6 +1,6 @@
 import type { Feature, Features } from '../features/features.js'
 import type { RuleHit } from '../policy/policy.js'
-import type { Contribution } from './score.js'
+import { type Contribution, LEAST_CONTRIBUTION } from './score.js'
 
 /** Why a payment was decided as it was. */
 export interface Reason {
@@ -12,11 +12,9 @@ export interface Reason {
 }
 
 const MOST = 4
-/** A feature that moves the score by less is no reason. */
-const LEAST_CONTRIBUTION = 0.01
 
 const times = (value: number) => `${value.toFixed(1)}x`
-const MESSAGES: Record<Feature, (f: Features) => string> = {
+const MESSAGES: Partial<Record<Feature, (f: Features) => string>> = {
   amount: (f) => `The amount of ${f.amount} is unusual`,
   hour_of_day: (f) => `Paid between ${f.hour_of_day}:00 and ${f.hour_of_day}:59 UTC`,
   day_of_week: () => 'Unusual day of the week',
@@ -40,6 +38,15 @@ const MESSAGES: Record<Feature, (f: Features) => string> = {
   location_risk_score: (f) => `The place's fraud rate is ${(f.location_risk_score * 100).toFixed(1)} %`,
 }
 
+/** What a feature without a message of its own says: its name in words, and its value. */
+const plainly = (feature: Feature, f: Features): string => {
+  const words = feature.replaceAll('_', ' ')
+  const value = Number.isInteger(f[feature]) ? f[feature] : f[feature].toFixed(2)
+  return `${words[0]!.toUpperCase()}${words.slice(1)} is ${value}`
+}
+
+const messageOf = (feature: Feature, f: Features): string => MESSAGES[feature]?.(f) ?? plainly(feature, f)
+
 /** Rules first, then the features that raised the score most; at most four, each with a stable code. */
 export function reasonsOf(
   features: Features,
@@ -59,6 +66,6 @@ export function reasonsOf(
   const learned = contributions
     .filter(({ feature, contribution }) => contribution >= LEAST_CONTRIBUTION && !named.has(feature))
     .sort((a, b) => b.contribution - a.contribution)
-    .map((c) => ({ ...c, code: c.feature.toUpperCase(), message: MESSAGES[c.feature](features) }))
+    .map((c) => ({ ...c, code: c.feature.toUpperCase(), message: messageOf(c.feature, features) }))
   return [...rules, ...learned].slice(0, MOST)
 }

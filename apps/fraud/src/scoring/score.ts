@@ -1,5 +1,5 @@
 import type { Model } from '#libs/inference'
-import { FEATURES, type Feature, type Features, toRow } from '../features/features.js'
+import { FEATURES, type Feature, type Features } from '../features/features.js'
 
 /** How much of the score a feature accounts for: the score less what it would be at the feature's usual value. */
 export interface Contribution {
@@ -11,45 +11,81 @@ export interface Contribution {
 export interface Score {
   /** Probability of fraud, 0..1. */
   probability: number
+  /** Empty where nobody asked why, or where no feature can have raised the score by as much as is worth telling. */
   contributions: Contribution[]
 }
 
-/** The names of features that a model takes and this service does not compute, or in another order. */
-export function incompatibleFeatures(declared: readonly string[]): string[] {
-  const unknown = declared.filter((name) => !(FEATURES as readonly string[]).includes(name))
-  if (unknown.length > 0) return unknown
-  return declared.length === FEATURES.length && declared.every((name, at) => name === FEATURES[at])
-    ? []
-    : FEATURES.filter((name, at) => declared[at] !== name)
+/** A contribution below this is no reason. */
+export const LEAST_CONTRIBUTION = 0.01
+
+/** The names of features that a model takes and this service does not compute. */
+export const incompatibleFeatures = (declared: readonly string[]): string[] =>
+  declared.length === 0
+    ? ['none declared']
+    : declared.filter((name) => !(FEATURES as readonly string[]).includes(name))
+
+/** The features a model takes, in its order. */
+const featuresOf = ({ card }: Model): Feature[] => card.features as Feature[]
+
+async function probabilities(model: Model, data: Float32Array, width: number): Promise<Float32Array> {
+  const rows = data.length / width
+  const { probabilities: values } = await model.run({ features: { data, dims: [rows, width] } })
+  return Float32Array.from({ length: rows }, (_, row) => Math.min(1, Math.max(0, values!.data[row * 2 + 1]!)))
 }
 
-/** The payment's row, and below it one row for each feature with that feature at its usual value. */
-function rowsOf(features: Features, reference: Record<string, number>): Float32Array {
-  const row = toRow(features)
-  const rows = new Float32Array(row.length * (FEATURES.length + 1))
-  rows.set(row)
-  for (const [at, name] of FEATURES.entries()) {
-    rows.set(row, (at + 1) * row.length)
-    rows[(at + 1) * row.length + at] = reference[name] ?? 0
+/** For each payment one row for each feature, with that feature at its usual value. */
+function occluded(rows: readonly Float32Array[], usual: readonly number[]): Float32Array {
+  const width = usual.length
+  const data = new Float32Array(rows.length * width * width)
+  for (const [n, row] of rows.entries()) {
+    for (let at = 0; at < width; at++) {
+      const start = (n * width + at) * width
+      data.set(row, start)
+      data[start + at] = usual[at]!
+    }
   }
-  return rows
+  return data
 }
 
 /**
- * Scores a payment and explains the score by occlusion: one inference over the payment and over copies with one
- * feature each set to its usual value (the card's `reference`). Contributions need not add up to the score.
+ * Scores payments in one inference, and explains those that `explained` names or that score enough to have a reason,
+ * by occlusion in a second one: over copies with one feature each set to its usual value (the card's `reference`).
+ * Contributions need not add up to the score.
  */
-export async function score(model: Model, features: Features): Promise<Score> {
-  const rows = rowsOf(features, model.card.reference ?? {})
-  const { probabilities } = await model.run({
-    features: { data: rows, dims: [FEATURES.length + 1, FEATURES.length] },
-  })
-  const fraud = (row: number) => Math.min(1, Math.max(0, probabilities!.data[row * 2 + 1]!))
-  const probability = fraud(0)
-  const contributions = FEATURES.map((feature, at) => ({
-    feature,
-    value: features[feature],
-    contribution: probability - fraud(at + 1),
+export async function score(
+  model: Model,
+  payments: readonly Features[],
+  explained: (at: number) => boolean = () => false,
+): Promise<Score[]> {
+  const names = featuresOf(model)
+  const rows = payments.map((features) => Float32Array.from(names, (name) => features[name]))
+  const data = new Float32Array(rows.length * names.length)
+  for (const [at, row] of rows.entries()) data.set(row, at * names.length)
+  const scores = [...(await probabilities(model, data, names.length))].map((probability) => ({
+    probability,
+    contributions: [] as Contribution[],
   }))
-  return { probability, contributions }
+  const asked = [...scores.keys()].filter(
+    (at) => explained(at) || scores[at]!.probability >= LEAST_CONTRIBUTION,
+  )
+  if (asked.length === 0) return scores
+  const usual = names.map((name) => model.card.reference?.[name] ?? 0)
+  const without = await probabilities(
+    model,
+    occluded(
+      asked.map((at) => rows[at]!),
+      usual,
+    ),
+    names.length,
+  )
+  for (const [n, at] of asked.entries()) {
+    const { probability, contributions } = scores[at]!
+    for (const [f, feature] of names.entries())
+      contributions.push({
+        feature,
+        value: payments[at]![feature],
+        contribution: probability - without[n * names.length + f]!,
+      })
+  }
+  return scores
 }

@@ -1,116 +1,230 @@
 import type { ClientBase } from 'pg'
 import { type AuditEntry, appendStatement } from '#libs/audit'
-import { cellOf } from '../features/cell.js'
-import type { Features } from '../features/features.js'
+import type { Facts } from '../features/facts.js'
 import type { Decision } from './answer.js'
-import { toMinorUnits } from './currency.js'
+import { unpack, withFeatures } from './snapshot.js'
 import type { Transaction } from './transaction.js'
 
-/** A decision that is there already. */
-export interface StoredDecision {
-  response: string
+/** A payment that asks for its id and its place behind those of its account. */
+export interface Arrival {
+  tenant: string
+  transaction: Transaction
+  facts: Facts
   bodySha256: Buffer
+  /** As its account keeps it. */
+  record: Buffer
+}
+
+// Ids first, accounts after them, each in one order: no two transactions wait for each other. The payments are put
+// behind those of their account before its windows are read, so that whoever comes next sees them.
+const RESERVE = `
+  WITH arrival AS (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::bytea[]) WITH ORDINALITY
+      AS a (tenant, transaction_id, sha, user_id, record, n)),
+  fresh AS (
+    INSERT INTO fraud.transaction_id (tenant, transaction_id, body_sha256, received_at)
+    SELECT tenant, transaction_id, sha, now() FROM arrival ORDER BY tenant, transaction_id
+    ON CONFLICT DO NOTHING RETURNING tenant, transaction_id),
+  account AS (
+    INSERT INTO fraud.account AS a (tenant, user_id, recent)
+    SELECT tenant, user_id, string_agg(record, '' ORDER BY n) FROM arrival JOIN fresh USING (tenant, transaction_id)
+    GROUP BY tenant, user_id ORDER BY tenant, user_id
+    ON CONFLICT (tenant, user_id) DO UPDATE SET recent = a.recent || EXCLUDED.recent
+    RETURNING tenant, user_id, recent, past)
+  SELECT tenant, transaction_id AS id, NULL::bytea AS recent, NULL::bytea AS past FROM fresh
+  UNION ALL SELECT tenant, user_id, recent, past FROM account`
+
+interface Reserved {
+  tenant: string
+  id: string
+  recent: Buffer | null
+  past: Buffer | null
+}
+
+export interface Reservation {
+  /** The payments whose id was free. */
+  fresh: { tenant: string; id: string }[]
+  /** Their accounts, these payments included. */
+  accounts: { tenant: string; id: string; recent: Buffer; past: Buffer }[]
 }
 
 /**
- * Payments of one account are decided one after the other, through any number of replicas: each sees all that were
- * decided before it. The lock ends with the transaction.
+ * Takes the ids of payments, each named once, and locks their accounts until the transaction ends. Waits for whoever
+ * is deciding under the same id or of the same account.
  */
-export async function lockAccount(client: ClientBase, tenant: string, userId: string): Promise<void> {
-  await client.query({
-    name: 'fraud-lock',
-    text: `SELECT pg_advisory_xact_lock(hashtextextended($1, 1))`,
-    values: [JSON.stringify([tenant, userId])],
+export async function reserve(client: ClientBase, arrivals: readonly Arrival[]): Promise<Reservation> {
+  const { rows } = await client.query<Reserved>({
+    name: 'fraud-reserve',
+    text: RESERVE,
+    values: [
+      arrivals.map(({ tenant }) => tenant),
+      arrivals.map(({ transaction }) => transaction.transaction_id),
+      arrivals.map(({ bodySha256 }) => bodySha256),
+      arrivals.map(({ transaction }) => transaction.user_id),
+      arrivals.map(({ record }) => record),
+    ],
   })
+  return {
+    fresh: rows.filter(({ recent }) => recent === null),
+    accounts: rows.filter((row): row is Reservation['accounts'][number] => row.recent !== null),
+  }
 }
 
-/** The decision under this id, or undefined. */
-export async function findDecision(
+/** A decision that is there already; without a response where the payment was imported. */
+export interface StoredDecision {
+  bodySha256: Buffer | null
+  response: string | null
+}
+
+const FIND = `
+  SELECT k.n::int AS n, i.body_sha256 AS sha, d.response, d.features, s.names
+  FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (tenant, transaction_id, n)
+    JOIN fraud.transaction_id i USING (tenant, transaction_id)
+    LEFT JOIN fraud.decision d ON d.tenant = i.tenant AND d.decided_at = i.received_at
+      AND d.transaction_id = i.transaction_id
+    LEFT JOIN fraud.feature_set s ON s.id = d.feature_set`
+
+/** The decisions under some ids, in their order; undefined where an id is free. */
+export async function findDecisions(
   client: ClientBase,
-  tenant: string,
-  id: string,
-): Promise<StoredDecision | undefined> {
-  const { rows } = await client.query<{ response: string; body_sha256: Buffer }>({
+  ids: readonly { tenant: string; id: string }[],
+): Promise<(StoredDecision | undefined)[]> {
+  const { rows } = await client.query<{
+    n: number
+    sha: Buffer | null
+    response: string | null
+    features: Buffer | null
+    names: string[] | null
+  }>({
     name: 'fraud-find',
-    text: `SELECT d.response, t.body_sha256 FROM fraud.decision d JOIN fraud.transaction t USING (tenant, transaction_id)
-      WHERE d.tenant = $1 AND d.transaction_id = $2`,
-    values: [tenant, id],
+    text: FIND,
+    values: [ids.map(({ tenant }) => tenant), ids.map(({ id }) => id)],
   })
-  const row = rows[0]
-  return row && { response: row.response, bodySha256: row.body_sha256 }
+  const found: (StoredDecision | undefined)[] = ids.map(() => undefined)
+  for (const { n, sha, response, features, names } of rows)
+    found[n - 1] = {
+      bodySha256: sha,
+      response: response && withFeatures(response, unpack(features!, names!)),
+    }
+  return found
 }
 
-/** Everything that a decision leaves behind. */
+/** Everything that a decision leaves behind, besides windows. */
 export interface Decided {
   tenant: string
   transaction: Transaction
-  bodySha256: Buffer
+  facts: Facts
   answer: Decision
-  features: Features
+  /** The snapshot, packed. */
+  features: Buffer
+  featureSet: number
   modelDigest: string | null
+  /** The answer without its features. */
   response: string
   audit: AuditEntry
 }
 
-const SQL = `
-  WITH transaction AS (
-    INSERT INTO fraud.transaction (tenant, transaction_id, user_id, merchant_id, amount_minor, currency, event_ts,
-      latitude, longitude, cell, payment_method, metadata, body_sha256)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-    ON CONFLICT (tenant, transaction_id) DO NOTHING RETURNING transaction_id),
-  decision AS (
-    INSERT INTO fraud.decision (decision_id, tenant, transaction_id, user_id, merchant_id, decision, risk_score,
-      degraded, features, model_name, model_version, model_digest, policy_version, audit_entry_id, response)
-    SELECT $14, $1, transaction_id, $3, $4, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24 FROM transaction),
-  event AS (
-    INSERT INTO fraud.outbox (id, topic, key, payload)
-    SELECT $14, 'decision.' || $15, $3, $25::jsonb FROM transaction)
-  SELECT audit.append($23, $26) FROM transaction`
+const TRANSACTIONS = `
+  INSERT INTO fraud.transaction (tenant, transaction_id, user_id, merchant_id, amount_minor, currency, event_ts, latitude,
+    longitude, cell, payment_method, metadata, received_at)
+  SELECT tenant, transaction_id, user_id, merchant_id, amount_minor, currency, event_ts, latitude, longitude, cell,
+    payment_method, metadata::jsonb, now()
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::timestamptz[], $8::float8[],
+    $9::float8[], $10::text[], $11::text[], $12::text[]) AS t (tenant, transaction_id, user_id, merchant_id, amount_minor,
+    currency, event_ts, latitude, longitude, cell, payment_method, metadata)`
 
-/**
- * Stores payment, decision, event and audit entry in one statement. False where another payment took the id at the
- * same moment: then nothing is stored.
- */
-export async function storeDecision(client: ClientBase, decided: Decided): Promise<boolean> {
-  const { tenant, transaction: t, answer, features, modelDigest, response, audit, bodySha256 } = decided
-  const entry = appendStatement(audit)
-  const event = {
-    transaction_id: t.transaction_id,
+const DECISIONS = `
+  INSERT INTO fraud.decision (decision_id, tenant, transaction_id, user_id, merchant_id, decision, risk_score, degraded,
+    feature_set, features, model_name, model_version, model_digest, policy_version, audit_entry_id, response, decided_at)
+  SELECT decision_id, tenant, transaction_id, user_id, merchant_id, decision, risk_score, degraded, feature_set, features,
+    model_name, model_version, model_digest, policy_version, audit_entry_id, response, now()
+  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[], $8::boolean[],
+    $9::int[], $10::bytea[], $11::text[], $12::text[], $13::text[], $14::text[], $15::uuid[], $16::text[])
+    AS d (decision_id, tenant, transaction_id, user_id, merchant_id, decision, risk_score, degraded, feature_set, features,
+      model_name, model_version, model_digest, policy_version, audit_entry_id, response)`
+
+const EVENTS = `
+  INSERT INTO fraud.outbox (id, topic, key, payload)
+  SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[])`
+
+const AUDIT = `SELECT audit.append(id, entry) FROM unnest($1::uuid[], $2::text[]) AS e (id, entry)`
+
+const eventOf = ({ answer }: Decided): string =>
+  JSON.stringify({
+    transaction_id: answer.transaction_id,
     decision_id: answer.decision_id,
     decision: answer.decision,
     risk_score: answer.risk_score,
-  }
-  const { rowCount } = await client.query({
-    name: 'fraud-store',
-    text: SQL,
-    values: [
-      tenant,
-      t.transaction_id,
-      t.user_id,
-      t.merchant_id,
-      toMinorUnits(t.amount, t.currency)!.toString(),
-      t.currency,
-      t.timestamp,
-      t.location.latitude,
-      t.location.longitude,
-      cellOf(t.location),
-      t.payment_method,
-      t.metadata ?? null,
-      bodySha256,
-      answer.decision_id,
-      answer.decision,
-      answer.risk_score,
-      answer.degraded,
-      features,
-      answer.model?.name ?? null,
-      answer.model?.version ?? null,
-      modelDigest,
-      answer.policy_version,
-      ...entry.values.slice(0, 1),
-      response,
-      event,
-      ...entry.values.slice(1),
-    ],
   })
-  return rowCount === 1
+
+/** Stores payments, decisions, events and audit entries in the caller's transaction. */
+export function storeDecisions(client: ClientBase, all: readonly Decided[]): Promise<unknown>[] {
+  const of = <T>(column: (decided: Decided) => T): T[] => all.map(column)
+  const tenants = of(({ tenant }) => tenant)
+  const ids = of(({ transaction }) => transaction.transaction_id)
+  const users = of(({ transaction }) => transaction.user_id)
+  const merchants = of(({ transaction }) => transaction.merchant_id)
+  const decisionIds = of(({ answer }) => answer.decision_id)
+  const entries = of(({ audit }) => appendStatement(audit).values)
+  return [
+    client.query({
+      name: 'fraud-transactions',
+      text: TRANSACTIONS,
+      values: [
+        tenants,
+        ids,
+        users,
+        merchants,
+        of(({ facts }) => facts.minor),
+        of(({ facts }) => facts.currency),
+        of(({ facts }) => new Date(facts.at).toISOString()),
+        of(({ facts }) => facts.latitude),
+        of(({ facts }) => facts.longitude),
+        of(({ facts }) => facts.cell),
+        of(({ facts }) => facts.method),
+        of(({ transaction }) => (transaction.metadata ? JSON.stringify(transaction.metadata) : null)),
+      ],
+    }),
+    client.query({
+      name: 'fraud-decisions',
+      text: DECISIONS,
+      values: [
+        decisionIds,
+        tenants,
+        ids,
+        users,
+        merchants,
+        of(({ answer }) => answer.decision),
+        of(({ answer }) => answer.risk_score),
+        of(({ answer }) => answer.degraded),
+        of(({ featureSet }) => featureSet),
+        of(({ features }) => features),
+        of(({ answer }) => answer.model?.name ?? null),
+        of(({ answer }) => answer.model?.version ?? null),
+        of(({ modelDigest }) => modelDigest),
+        of(({ answer }) => answer.policy_version),
+        of(({ answer }) => answer.audit_entry_id),
+        of(({ response }) => response),
+      ],
+    }),
+    client.query({
+      name: 'fraud-events',
+      text: EVENTS,
+      values: [decisionIds, of(({ answer }) => `decision.${answer.decision}`), users, of(eventOf)],
+    }),
+    client.query({
+      name: 'fraud-audit',
+      text: AUDIT,
+      values: [entries.map(([id]) => id), entries.map(([, entry]) => entry)],
+    }),
+  ]
+}
+
+/** The number of a feature set, which is made where there is none. */
+export async function featureSetOf(client: ClientBase, names: readonly string[]): Promise<number> {
+  await client.query('INSERT INTO fraud.feature_set (names) VALUES ($1) ON CONFLICT DO NOTHING', [names])
+  const { rows } = await client.query<{ id: number }>('SELECT id FROM fraud.feature_set WHERE names = $1', [
+    names,
+  ])
+  return rows[0]!.id
 }

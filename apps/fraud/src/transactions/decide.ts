@@ -3,14 +3,29 @@ import type { Logger } from 'pino'
 import { Counter, Histogram } from 'prom-client'
 import type { Principal } from '#libs/auth'
 import type { Model } from '#libs/inference'
-import { correlation, inTransaction, metrics, newId, problems } from '#libs/platform'
-import { computeFeatures, type Features } from '../features/features.js'
-import { readWindows } from '../features/windows.sql.js'
-import { decide, type Policy, ruleHits } from '../policy/policy.js'
-import { reasonsOf } from '../scoring/reasons.js'
+import { correlation, inTransaction, isUnavailable, metrics, newId, problems } from '#libs/platform'
+import { accountRecord } from '../features/account.js'
+import { factsOf } from '../features/facts.js'
+import { computeFeatures, FEATURES, type Features } from '../features/features.js'
+import { DIMENSIONS, keysOf, Ledger } from '../features/ledger.js'
+import { compactAccounts, readTiles, readTruths, takeLane, writeTiles } from '../features/state.sql.js'
+import { rebuildWindows } from '../history/rebuild.js'
+import { type Policy, ruleHits } from '../policy/policy.js'
 import { type Score, score } from '../scoring/score.js'
 import type { Decision } from './answer.js'
-import { type Decided, findDecision, lockAccount, type StoredDecision, storeDecision } from './decide.sql.js'
+import { Batcher, type BatchLimits, type Ended } from './batcher.js'
+import {
+  type Arrival,
+  type Decided,
+  featureSetOf,
+  findDecisions,
+  type Reservation,
+  reserve,
+  type StoredDecision,
+  storeDecisions,
+} from './decide.sql.js'
+import { decisionOf, entryOf } from './decision.js'
+import { pack, withFeatures, withoutFeatures } from './snapshot.js'
 import { fingerprint, type Transaction } from './transaction.js'
 
 const decisions = new Counter({
@@ -21,18 +36,27 @@ const decisions = new Counter({
 })
 const steps = new Histogram({
   name: 'fraud_step_duration_seconds',
-  help: 'Time of each step of a decision in seconds',
+  help: 'Time of each step of a batch of decisions in seconds',
   labelNames: ['step'],
   buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1],
   registers: [metrics],
 })
 
 /** What deciding needs. */
-export interface Desk {
+export interface DeskParts {
+  /** For everything but decisions. */
   pool: pg.Pool
+  /** Connections of decisions alone, in pipeline mode; at least as many as lanes. */
+  lanes: pg.Pool
   model: Model
   policy: Policy
   logger: Logger
+  limits: BatchLimits
+}
+
+/** Where payments are decided. */
+export interface Desk extends DeskParts {
+  batcher: Batcher<Waiting, Answer>
 }
 
 /** An answer as bytes, and whether it was given before. */
@@ -41,124 +65,254 @@ export interface Answer {
   replayed: boolean
 }
 
-async function timed<T>(step: string, work: () => Promise<T>): Promise<T> {
+/** A payment on its way to a batch. */
+interface Waiting extends Arrival {
+  clientId: string
+  correlationId: string
+  startedAt: number
+}
+
+const timed = async <T>(step: string, work: Promise<T>): Promise<T> => {
   const end = steps.startTimer({ step })
   try {
-    return await work()
+    return await work
   } finally {
     end()
   }
 }
 
-/** The same payment again gets the first answer; another payment under its id is a conflict. */
-function replay(stored: StoredDecision, bodySha256: Buffer): Answer {
-  if (stored.bodySha256.equals(bodySha256)) return { response: stored.response, replayed: true }
-  throw problems.conflict({
-    detail: 'Another payment was decided under this transaction_id',
-    errors: [{ pointer: '/transaction_id', detail: 'Already used with another body' }],
+/** What must be done before anything is decided: window state made where it is missing, the features' names known. */
+function prepare({ pool, logger }: DeskParts): Promise<number> {
+  return inTransaction(pool, async (client) => {
+    const payments = await rebuildWindows(client)
+    if (payments > 0) logger.info({ payments }, 'the state of windows was made from stored payments')
+    return featureSetOf(client, FEATURES)
   })
 }
 
-/** The model's score, or why there is none: then the rules decide alone, and the answer says so. */
-async function tryScore({ model, logger }: Desk, features: Features): Promise<Score | { failure: string }> {
-  try {
-    return await timed('score', () => score(model, features))
-  } catch (err) {
-    logger.error({ err, model: `${model.name}/${model.version}` }, 'the model failed: the rules decide alone')
-    return { failure: 'the model could not be run' }
+/** Opens a desk at which payments that arrive together are decided together. */
+export function openDesk(parts: DeskParts): Desk {
+  let preparing: Promise<number> | undefined
+  const prepared = async (): Promise<number> => {
+    preparing ??= prepare(parts)
+    try {
+      return await preparing
+    } catch (error) {
+      preparing = undefined
+      throw error
+    }
   }
+  const batcher = new Batcher<Waiting, Answer>(parts.limits, async (batch) =>
+    decideApart({ ...parts, featureSet: await prepared() }, batch),
+  )
+  return { ...parts, batcher }
 }
-
-const round = (value: number, digits: number) => Math.round(value * 10 ** digits) / 10 ** digits
-
-async function compose(
-  desk: Desk,
-  transaction: Transaction,
-  features: Features,
-  startedAt: number,
-): Promise<Decision> {
-  const scored = await tryScore(desk, features)
-  const failed = 'failure' in scored
-  const hits = ruleHits(features)
-  const probability = failed ? undefined : scored.probability
-  return {
-    transaction_id: transaction.transaction_id,
-    decision_id: newId(),
-    decision: decide(desk.policy, probability, hits),
-    risk_score: probability ?? 0,
-    degraded: failed,
-    ...(failed ? { degraded_reason: scored.failure } : {}),
-    reasons: reasonsOf(features, hits, failed ? [] : scored.contributions),
-    features,
-    model: failed ? null : { name: desk.model.name, version: desk.model.version },
-    policy_version: desk.policy.version,
-    audit_entry_id: newId(),
-    correlation_id: correlation().correlationId,
-    processing_time_ms: round(performance.now() - startedAt, 3),
-  }
-}
-
-const recordOf = (
-  desk: Desk,
-  caller: Principal,
-  transaction: Transaction,
-  answer: Decision,
-  features: Features,
-): Omit<Decided, 'bodySha256'> => ({
-  tenant: caller.tenant,
-  transaction,
-  answer,
-  features,
-  modelDigest: answer.model ? desk.model.digest : null,
-  response: JSON.stringify(answer),
-  audit: {
-    id: answer.audit_entry_id,
-    tenant: caller.tenant,
-    service: 'fraud',
-    actor: { type: 'client', id: caller.clientId },
-    action: 'TRANSACTION_DECIDED',
-    outcome: 'success',
-    subject: { type: 'transaction', id: transaction.transaction_id },
-    correlationId: answer.correlation_id,
-    details: {
-      decision: answer.decision,
-      decision_id: answer.decision_id,
-      risk_score: answer.risk_score,
-      degraded: answer.degraded,
-      policy_version: answer.policy_version,
-      ...(answer.model
-        ? { model: `${answer.model.name}/${answer.model.version}`, model_digest: desk.model.digest }
-        : {}),
-    },
-  },
-})
 
 /**
- * Decides a payment: payment, windows, decision, audit entry and event are one database transaction. The same payment
- * again gets its first answer, byte for byte.
+ * Decides a payment: payment, windows, decision, audit entry and event are one database transaction, shared with those
+ * that arrived at the same moment. The same payment again gets its first answer, byte for byte.
  */
-export async function decideTransaction(
-  desk: Desk,
-  caller: Principal,
-  transaction: Transaction,
-): Promise<Answer> {
-  const startedAt = performance.now()
-  const bodySha256 = fingerprint(transaction)
-  const answer = await inTransaction(desk.pool, async (client): Promise<Answer | Decision> => {
-    await timed('lock', () => lockAccount(client, caller.tenant, transaction.user_id))
-    const stored = await findDecision(client, caller.tenant, transaction.transaction_id)
-    if (stored) return replay(stored, bodySha256)
-    const windows = await timed('windows', () => readWindows(client, caller.tenant, transaction))
-    const features = computeFeatures(transaction, windows)
-    const decision = await compose(desk, transaction, features, startedAt)
-    const record = { ...recordOf(desk, caller, transaction, decision, features), bodySha256 }
-    if (await timed('store', () => storeDecision(client, record))) return decision
-    // Another account's payment took the id while we decided, or the id came with imported history.
-    const other = await findDecision(client, caller.tenant, transaction.transaction_id)
-    if (other) return replay(other, bodySha256)
-    throw problems.conflict({ detail: 'This transaction_id belongs to imported history' })
+export function decideTransaction(desk: Desk, caller: Principal, transaction: Transaction): Promise<Answer> {
+  const facts = factsOf(transaction)
+  return desk.batcher.submit({
+    tenant: caller.tenant,
+    clientId: caller.clientId,
+    transaction,
+    facts,
+    record: accountRecord(facts),
+    bodySha256: fingerprint(transaction),
+    correlationId: correlation().correlationId,
+    startedAt: performance.now(),
   })
-  if ('response' in answer) return answer
-  decisions.inc({ decision: answer.decision, degraded: String(answer.degraded) })
-  return { response: JSON.stringify(answer), replayed: false }
+}
+
+type Work = DeskParts & { featureSet: number }
+
+/** Decides a batch; where it fails as a whole, its halves, so that what cannot be decided fails alone. */
+async function decideApart(work: Work, batch: Waiting[]): Promise<Ended<Answer>[]> {
+  try {
+    return await decideTogether(work, batch)
+  } catch (error) {
+    if (batch.length === 1 || isUnavailable(error)) return batch.map(() => ({ error }))
+    const half = batch.length >> 1
+    const first = await decideApart(work, batch.slice(0, half))
+    return [...first, ...(await decideApart(work, batch.slice(half)))]
+  }
+}
+
+/** The same payment again gets the first answer; another payment under its id is a conflict. */
+function replayed(stored: StoredDecision, { bodySha256 }: Waiting): Ended<Answer> {
+  if (stored.response === null || stored.bodySha256 === null)
+    return { error: problems.conflict({ detail: 'This transaction_id belongs to imported history' }) }
+  if (stored.bodySha256.equals(bodySha256)) return { result: { response: stored.response, replayed: true } }
+  return {
+    error: problems.conflict({
+      detail: 'Another payment was decided under this transaction_id',
+      errors: [{ pointer: '/transaction_id', detail: 'Already used with another body' }],
+    }),
+  }
+}
+
+// Neither tenants nor ids can hold a line break.
+const nameOf = (tenant: string, id: string) => `${tenant}\n${id}`
+const idOf = ({ tenant, transaction }: Waiting) => nameOf(tenant, transaction.transaction_id)
+
+/** Decides a batch in one transaction, or throws with nothing done. */
+async function decideTogether(work: Work, batch: Waiting[]): Promise<Ended<Answer>[]> {
+  const first = new Map<string, Waiting>()
+  for (const waiting of batch) if (!first.has(idOf(waiting))) first.set(idOf(waiting), waiting)
+  const stored = await timed(
+    'batch',
+    inLane(work.lanes, (client) => decideOnce(work, client, [...first.values()])),
+  )
+  for (const { answer } of stored.values())
+    if (answer) decisions.inc({ decision: answer.decision, degraded: String(answer.degraded) })
+  return batch.map((waiting) => {
+    const outcome = stored.get(idOf(waiting))!
+    if (outcome.answer && first.get(idOf(waiting)) === waiting)
+      return { result: { response: outcome.response!, replayed: false } }
+    return replayed(outcome, waiting)
+  })
+}
+
+/** Runs work in a transaction. Statements of a connection in pipeline mode need not wait for each other. */
+async function inLane<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect()
+  let broken: Error | undefined
+  try {
+    const [, result] = await Promise.all([client.query('BEGIN'), work(client)])
+    await timed('commit', client.query('COMMIT'))
+    return result
+  } catch (error) {
+    await client.query('ROLLBACK').catch((failure: Error) => {
+      broken = failure
+    })
+    throw error
+  } finally {
+    client.release(broken)
+  }
+}
+
+/** What stands under an id after the batch; with `answer` where it was decided in it. */
+type Outcome = StoredDecision & { answer?: Decision }
+
+async function decideOnce(
+  work: Work,
+  client: pg.PoolClient,
+  batch: Waiting[],
+): Promise<Map<string, Outcome>> {
+  const keys = keysOf(batch, [DIMENSIONS.merchant, DIMENSIONS.place, DIMENSIONS.method])
+  const truthKeys = keysOf(batch, Object.values(DIMENSIONS))
+  const [reservation, lane, tiles, truths] = await timed(
+    'open',
+    Promise.all([
+      reserve(client, batch),
+      takeLane(client),
+      readTiles(client, keys),
+      readTruths(client, truthKeys),
+    ]),
+  )
+  if (lane === undefined) throw problems.unavailable({ detail: 'Too many decisions are under way' })
+  const fresh = new Set(reservation.fresh.map(({ tenant, id }) => nameOf(tenant, id)))
+  const mine = batch.filter((waiting) => fresh.has(idOf(waiting)))
+  const ledger = new Ledger({ lane, keys, tiles, truths, truthKeys })
+  openAccounts(ledger, mine, reservation)
+  const decided = await composeAll(work, ledger, mine)
+  if (decided.length > 0) {
+    const changes = ledger.changes()
+    const long = ledger.long()
+    await timed(
+      'store',
+      Promise.all([
+        ...storeDecisions(client, decided),
+        writeTiles(client, lane, changes),
+        ...(long.length > 0 ? [compactAccounts(client, long)] : []),
+      ]),
+    )
+  }
+  const outcomes = new Map<string, Outcome>()
+  for (const [at, waiting] of mine.entries())
+    outcomes.set(idOf(waiting), {
+      bodySha256: waiting.bodySha256,
+      response: withFeatures(decided[at]!.response, decided[at]!.answer.features),
+      answer: decided[at]!.answer,
+    })
+  const known = batch.filter((waiting) => !fresh.has(idOf(waiting)))
+  if (known.length > 0) {
+    const ids = known.map(({ tenant, transaction }) => ({ tenant, id: transaction.transaction_id }))
+    const stored = await findDecisions(client, ids)
+    for (const [at, waiting] of known.entries()) outcomes.set(idOf(waiting), found(stored[at]))
+  }
+  return outcomes
+}
+
+/** Only retention takes ids away: then the next attempt finds it free. */
+function found(stored: StoredDecision | undefined): StoredDecision {
+  if (!stored) throw problems.unavailable({ detail: 'Try again', headers: { 'retry-after': '1' } })
+  return stored
+}
+
+/** Gives the ledger the accounts as they were before the batch: what it added stands at their end. */
+function openAccounts(ledger: Ledger, mine: readonly Waiting[], { accounts }: Reservation): void {
+  for (const { tenant, id, recent, past } of accounts) {
+    const added = mine
+      .filter((waiting) => waiting.tenant === tenant && waiting.transaction.user_id === id)
+      .reduce((bytes, { record }) => bytes + record.length, 0)
+    ledger.open(tenant, id, { recent: recent.subarray(0, recent.length - added), past })
+  }
+}
+
+/** The model's scores, or why there are none: then the rules decide alone, and the answers say so. */
+async function tryScore(
+  { model, logger }: Work,
+  payments: readonly Features[],
+): Promise<(Score | { failure: string })[]> {
+  try {
+    const explained = (at: number) => ruleHits(payments[at]!).length > 0
+    return await timed('score', score(model, payments, explained))
+  } catch (err) {
+    logger.error({ err, model: `${model.name}/${model.version}` }, 'the model failed: the rules decide alone')
+    return payments.map(() => ({ failure: 'the model could not be run' }))
+  }
+}
+
+async function composeAll(work: Work, ledger: Ledger, batch: readonly Waiting[]): Promise<Decided[]> {
+  const features = batch.map(({ tenant, transaction, facts }) => {
+    const windows = ledger.windowsOf(tenant, facts)
+    ledger.add(tenant, facts)
+    return computeFeatures(transaction, windows)
+  })
+  if (batch.length === 0) return []
+  const scores = await tryScore(work, features)
+  return batch.map((waiting, at) => compose(work, waiting, features[at]!, scores[at]!))
+}
+
+function compose(
+  { model, policy, featureSet }: Work,
+  waiting: Waiting,
+  features: Features,
+  scored: Score | { failure: string },
+): Decided {
+  const { tenant, transaction, facts } = waiting
+  const answer = decisionOf(features, {
+    transactionId: transaction.transaction_id,
+    decisionId: newId(),
+    auditEntryId: newId(),
+    correlationId: waiting.correlationId,
+    policy,
+    scored,
+    scorer: model,
+    elapsed: performance.now() - waiting.startedAt,
+  })
+  return {
+    tenant,
+    transaction,
+    facts,
+    answer,
+    features: pack(features, FEATURES),
+    featureSet,
+    modelDigest: answer.model ? model.digest : null,
+    response: withoutFeatures(answer),
+    audit: entryOf(waiting, answer, model),
+  }
 }

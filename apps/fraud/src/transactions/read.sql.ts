@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { z } from 'zod'
 import { Decision } from './answer.js'
+import { unpack, withFeatures } from './snapshot.js'
 import { Identifier, Instant } from './transaction.js'
 
 /** A payment with its decision and everything that is known of its truth. */
@@ -13,8 +14,13 @@ export interface StoredTransaction {
 interface Row {
   transaction: Record<string, unknown>
   response: string | null
+  features: Buffer | null
+  names: string[] | null
   labels: StoredTransaction['labels'] | null
 }
+
+const answerOf = ({ response, features, names }: Pick<Row, 'response' | 'features' | 'names'>): Decision =>
+  JSON.parse(withFeatures(response!, unpack(features!, names!)))
 
 /** One payment of the tenant, or undefined. */
 export async function findTransaction(
@@ -27,18 +33,21 @@ export async function findTransaction(
         'amount_minor', t.amount_minor, 'currency', t.currency, 'timestamp', t.event_ts, 'payment_method', t.payment_method,
         'location', CASE WHEN t.latitude IS NOT NULL THEN jsonb_build_object('latitude', t.latitude, 'longitude', t.longitude) END,
         'metadata', t.metadata, 'received_at', t.received_at) AS transaction,
-      d.response,
+      d.response, d.features, s.names,
       (SELECT jsonb_agg(jsonb_build_object('label', l.label, 'source', l.source, 'labelled_at', l.labelled_at) ORDER BY l.labelled_at, l.id)
         FROM fraud.label l WHERE l.tenant = t.tenant AND l.transaction_id = t.transaction_id) AS labels
-     FROM fraud.transaction t LEFT JOIN fraud.decision d USING (tenant, transaction_id)
-     WHERE t.tenant = $1 AND t.transaction_id = $2`,
+     FROM fraud.transaction_id i JOIN fraud.transaction t USING (received_at, tenant, transaction_id)
+       LEFT JOIN fraud.decision d ON d.tenant = i.tenant AND d.decided_at = i.received_at
+         AND d.transaction_id = i.transaction_id
+       LEFT JOIN fraud.feature_set s ON s.id = d.feature_set
+     WHERE i.tenant = $1 AND i.transaction_id = $2`,
     [tenant, id],
   )
   const row = rows[0]
   return (
     row && {
       transaction: row.transaction,
-      decision: row.response && JSON.parse(row.response),
+      decision: row.response === null ? null : answerOf(row),
       labels: row.labels ?? [],
     }
   )
@@ -100,15 +109,15 @@ export async function listDecisions(
     values.push(...after)
     clauses.push(`(decided_at, decision_id) < ($${values.length - 1}::timestamptz, $${values.length}::uuid)`)
   }
-  const { rows } = await pool.query<{ response: string; at: string; decision_id: string }>(
-    `SELECT response, (decided_at AT TIME ZONE 'UTC')::text || '+00' AS at, decision_id FROM fraud.decision WHERE ${clauses.join(' AND ')}
+  const { rows } = await pool.query<Row & { at: string; decision_id: string }>(
+    `SELECT response, features, (SELECT names FROM fraud.feature_set WHERE id = feature_set) AS names, (decided_at AT TIME ZONE 'UTC')::text || '+00' AS at, decision_id FROM fraud.decision WHERE ${clauses.join(' AND ')}
      ORDER BY decided_at DESC, decision_id DESC LIMIT ${query.limit + 1}`,
     values,
   )
   const page = rows.slice(0, query.limit)
   const last = rows.length > query.limit ? page.at(-1) : undefined
   return {
-    decisions: page.map((row) => JSON.parse(row.response)),
+    decisions: page.map(answerOf),
     next_cursor: last ? Buffer.from(JSON.stringify([last.at, last.decision_id])).toString('base64url') : null,
   }
 }
