@@ -7,7 +7,14 @@ export const ROLE_SCOPES: Record<Role, readonly string[]> = {
   analyst: ['data:read', 'fraud:review'],
   radiologist: ['ai:inference', 'data:read', 'phi:reidentify'],
   auditor: ['audit:read'],
-  'privacy-officer': ['audit:read', 'phi:reidentify', 'holds:write', 'retention:write', 'approvals:decide'],
+  'privacy-officer': [
+    'audit:read',
+    'phi:reidentify',
+    'phi:erase',
+    'holds:write',
+    'retention:write',
+    'approvals:decide',
+  ],
   operator: ['data:read', 'models:write', 'policy:write', 'keys:rotate'],
 }
 
