@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type ProblemError, problems } from './problem.js'
 
 interface Route {
+  url: string
   methods: string[]
   pattern: RegExp
 }
@@ -21,9 +22,14 @@ export function rememberRoutes(fastify: FastifyInstance): void {
   const routes: Route[] = []
   routesOf.set(fastify.server, routes)
   fastify.addHook('onRoute', ({ method, url }) => {
-    if (url !== '*') routes.push({ methods: [method].flat(), pattern: toPattern(url) })
+    if (url !== '*') routes.push({ url, methods: [method].flat(), pattern: toPattern(url) })
   })
 }
+
+/** Every path that a server answers at, as it was declared. */
+export const routedPaths = (server: object): string[] => [
+  ...new Set((routesOf.get(server) ?? []).map(({ url }) => url)),
+]
 
 /** 404, or 405 with `Allow` where another method is routed at this path (RFC 9110 15.5.6). */
 export function unroutedProblem(request: FastifyRequest): ProblemError {

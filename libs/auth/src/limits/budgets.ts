@@ -40,6 +40,7 @@ const BUDGET_OF_ROUTE: Record<string, BudgetName> = {
   'POST /dicomweb/studies': 'images',
   'POST /dicomweb/studies/:study': 'images',
   'POST /auth/token': 'token',
+  'POST /auth/interaction/:uid': 'token',
 }
 
 /** The budget that a request of a route is charged to; `route` as it was declared (`/api/v1/images/:id`). */
