@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg'
+import { WINDOW_STATE } from './window-state.sql.js'
 import { accountsOf, HOT_MERCHANT, HOT_PER_DAY, hotPaymentsOf, MERCHANTS, places } from './world.js'
 
 /** $1 payments, $2 accounts, $3 of them at the hot merchant, $4 those a day, $5 merchants, $6-$8 places as columns. */
@@ -23,11 +24,11 @@ const PRODUCT = [
    SELECT 'default', transaction_id, user_id, merchant_id, amount_minor, 'USD', event_ts, latitude, longitude, cell,
      'card_present', event_ts FROM (${PAYMENTS}) p`,
   `INSERT INTO fraud.transaction_id (tenant, transaction_id, received_at)
-   SELECT tenant, transaction_id, received_at FROM fraud.transaction ORDER BY received_at`,
+   SELECT tenant, transaction_id, received_at FROM fraud.transaction`,
   `INSERT INTO fraud.label (tenant, transaction_id, label, source, labelled_at, merchant_id, cell, event_ts)
    SELECT tenant, transaction_id, CASE WHEN ${FRAUD} THEN 'fraud' ELSE 'legitimate' END, 'import',
      event_ts + interval '7 days', merchant_id, cell, event_ts FROM fraud.transaction p WHERE ${OLD_ENOUGH}`,
-  'UPDATE fraud.rebuild SET needed = true',
+  ...WINDOW_STATE,
 ]
 
 const BASELINE = [
@@ -44,17 +45,13 @@ const BASELINE = [
 export const FILLS = { product: PRODUCT, baseline: BASELINE } as const
 export type Filled = keyof typeof FILLS
 
-/** Fills a history set by set, as the superuser: what a bank brings on the day it goes live. */
+/** Fills a history set by set, as the superuser in the caller's transaction: what a bank brings on the day it goes live. */
 export async function fill(client: ClientBase, service: Filled, payments: number): Promise<void> {
   const { latitude, longitude, cell } = places()
   const counts = [payments, accountsOf(payments), hotPaymentsOf(payments), HOT_PER_DAY, MERCHANTS]
   // Foreign keys of rows that these statements make themselves need no look-up each.
-  await client.query(
-    "SET session_replication_role = replica; SET work_mem = '256MB'; SET synchronous_commit = off",
-  )
+  await client.query("SET LOCAL session_replication_role = replica; SET LOCAL work_mem = '256MB'")
   const [first, ...rest] = FILLS[service]
   await client.query(first!, [...counts, latitude, longitude, cell])
   for (const statement of rest) await client.query(statement)
-  await client.query('VACUUM (ANALYZE)')
-  await client.query('CHECKPOINT')
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import pg from 'pg'
 import { DataSource } from 'typeorm'
+import { inTransaction } from '../../../libs/platform/src/database.js'
 import { migrations } from '../../../migrations/index.js'
 import { entities } from '../baseline/entities.js'
 import { FILLS, type Filled, fill } from './history.sql.js'
@@ -29,12 +30,12 @@ async function createTemplate(
   const draft = `${name}_draft`
   await server.create(draft, service === 'product' ? 'vigil' : undefined)
   if (service === 'baseline') await createTables(server, draft)
-  const client = new pg.Client({ connectionString: server.url(draft).href })
-  await client.connect()
+  const pool = new pg.Pool({ connectionString: server.url(draft).href, max: 1 })
   try {
-    await fill(client, service, payments)
+    await inTransaction(pool, (client) => fill(client, service, payments))
+    await pool.query('VACUUM (ANALYZE)')
   } finally {
-    await client.end()
+    await pool.end()
   }
   await server.drop(name)
   await server.query('postgres', `ALTER DATABASE ${draft} RENAME TO ${name}`)
