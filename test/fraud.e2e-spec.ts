@@ -1,14 +1,10 @@
 import { readFileSync } from 'node:fs'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { Principal } from '#libs/auth'
 import { Model } from '#libs/inference'
-import { createLogger, createPool, type RunningService } from '#libs/platform'
-import { POLICY } from '../apps/fraud/src/policy/policy.js'
+import { createLogger, type RunningService } from '#libs/platform'
 import { FraudConfig, startFraud } from '../apps/fraud/src/start.js'
 import type { Decision } from '../apps/fraud/src/transactions/answer.js'
-import { decideTransaction, openDesk } from '../apps/fraud/src/transactions/decide.js'
-import { Transaction } from '../apps/fraud/src/transactions/transaction.js'
 import { createTestDatabase, type TestDatabase } from './support/database.js'
 import { type Issuer, startIssuer } from './support/issuer.js'
 
@@ -369,46 +365,6 @@ test('decisions are listed in pages, each once, newest first', async () => {
   const later = encodeURIComponent(new Date(Date.now() + 60_000).toISOString())
   expect((await page(undefined, `user_id=pager&from=${later}`)).decisions).toHaveLength(0)
   expect((await page(undefined, `user_id=pager&to=${later}`)).decisions).toHaveLength(2)
-})
-
-test('when the model fails the rules decide, and the answer, the record and the log say so', async () => {
-  const model = await Model.load('models/fraud-gbdt/v1')
-  await model.close()
-  const lanes = createPool(database.url('vigil_fraud'), { applicationName: 'test', max: 1, pipeline: true })
-  const lines: string[] = []
-  const logger = createLogger('fraud', 'info', { write: (line) => void lines.push(line) })
-  const caller = new Principal({
-    type: 'client',
-    issuer: issuer.url,
-    subject: 'x',
-    clientId: 'x',
-    tenant: 'default',
-    scopes: [],
-  })
-  const { response } = await decideTransaction(
-    openDesk({
-      pool: lanes,
-      lanes,
-      model,
-      policy: POLICY,
-      logger,
-      limits: { lanes: 1, mostInBatch: 8, mostWaiting: 8 },
-    }),
-    caller,
-    Transaction.parse(payment({ user_id: 'traveller', location: { latitude: -33.9, longitude: 151.2 } })),
-  )
-  await lanes.end()
-  const decision = JSON.parse(response) as Decision
-  expect(decision).toMatchObject({ degraded: true, model: null, decision: 'review' })
-  expect(decision.degraded_reason).toMatch(/model/)
-  expect(decision.reasons[0]!.code).toBe('IMPOSSIBLE_TRAVEL')
-  expect(lines.join('')).toMatch(/rules decide alone/)
-  const { rows } = await admin.query(
-    `SELECT d.degraded, d.model_name, convert_from(e.body, 'UTF8')::jsonb #> '{entry,details,degraded}' AS recorded
-     FROM fraud.decision d JOIN audit.entry e ON e.id = d.audit_entry_id WHERE decision_id = $1`,
-    [decision.decision_id],
-  )
-  expect(rows).toEqual([{ degraded: true, model_name: null, recorded: true }])
 })
 
 test('without its database the service says when to try again, and is not ready', async () => {

@@ -3,10 +3,11 @@ import type { Logger } from 'pino'
 import { z } from 'zod'
 import { doorSettings, openDoor, tokenPolicy, tokenSettings } from '#libs/auth'
 import { keySettings, lazyUnwrap } from '#libs/crypto'
-import { Model, ModelError } from '#libs/inference'
+import { Model, ModelArchive, ModelError, type RunnableModel } from '#libs/inference'
 import { BaseConfig, createPool, type RunningService, startService } from '#libs/platform'
 import { acceptStreams } from './batch/accept.js'
 import { FraudModule } from './fraud.module.js'
+import { guardDatabase, guardModel, guardSettings } from './guards.js'
 import { keepPartitions } from './history/partitions.js'
 import { POLICY } from './policy/policy.js'
 import { incompatibleFeatures } from './scoring/score.js'
@@ -29,15 +30,18 @@ export const FraudConfig = BaseConfig.extend({
   FRAUD_BATCH_MAX: z.coerce.number().int().min(1).max(512).default(64),
   /** Most payments that may wait: those that come on top of them are told to come again. */
   FRAUD_QUEUE_MAX: z.coerce.number().int().min(1).max(100_000).default(2_000),
+  ...guardSettings,
 })
 export type FraudConfig = z.infer<typeof FraudConfig>
 
+const loadOptions = (config: FraudConfig) => ({
+  trusted: config.MODEL_KEYS_DIR,
+  provider: lazyUnwrap(config),
+})
+
 /** A model that takes other features than we compute would score nonsense: it is refused with the difference named. */
 async function loadFraudModel(config: FraudConfig): Promise<Model> {
-  const model = await Model.load(join(config.MODELS_DIR, config.FRAUD_MODEL), {
-    trusted: config.MODEL_KEYS_DIR,
-    provider: lazyUnwrap(config),
-  })
+  const model = await Model.load(join(config.MODELS_DIR, config.FRAUD_MODEL), loadOptions(config))
   const difference = incompatibleFeatures(model.card.features ?? [])
   if (difference.length > 0)
     throw new ModelError(
@@ -47,8 +51,12 @@ async function loadFraudModel(config: FraudConfig): Promise<Model> {
 }
 
 /** Starts the fraud service. */
-export async function startFraud(config: FraudConfig, logger: Logger): Promise<RunningService> {
-  const model = await loadFraudModel(config)
+export async function startFraud(
+  config: FraudConfig,
+  logger: Logger,
+  load: (config: FraudConfig) => Promise<RunnableModel> = loadFraudModel,
+): Promise<RunningService> {
+  const model = guardModel(await load(config), config, logger)
   const pool = createPool(config.DATABASE_URL, {
     applicationName: 'vigil-fraud',
     max: config.DATABASE_POOL_MAX,
@@ -65,13 +73,15 @@ export async function startFraud(config: FraudConfig, logger: Logger): Promise<R
     mostInBatch: config.FRAUD_BATCH_MAX,
     mostWaiting: config.FRAUD_QUEUE_MAX,
   }
+  const guard = guardDatabase(config, logger)
   const partitions = keepPartitions(pool, logger)
-  const desk = openDesk({ pool, lanes, model, policy: POLICY, logger, limits })
+  const desk = openDesk({ pool, lanes, guard, model, policy: POLICY, logger, limits })
+  const models = new ModelArchive(config.MODELS_DIR, loadOptions(config))
   const door = openDoor('fraud', pool, config, logger)
   const service = await startService({
     name: 'fraud',
     title: 'Vigil fraud',
-    module: FraudModule.with(desk, tokenPolicy(config, pool), door),
+    module: FraudModule.with(desk, models, tokenPolicy(config, pool), door),
     config,
     logger,
     configure: acceptStreams,
@@ -82,7 +92,7 @@ export async function startFraud(config: FraudConfig, logger: Logger): Promise<R
     await service.stop()
     await door.close()
     await Promise.all([pool.end(), lanes.end()])
-    await model.close()
+    await Promise.all([model.close(), models.close()])
   }
   return { ...service, stop }
 }

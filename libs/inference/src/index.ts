@@ -1,3 +1,4 @@
+export { ModelArchive, type ModelReference, type Unavailable } from './archive.js'
 export { ModelCard } from './card.js'
 export { ModelError } from './error.js'
 export { Model, type RunnableModel, type Values } from './model.js'

@@ -23,6 +23,8 @@ export function createPool(
     pipeline,
     connectionTimeoutMillis: 5_000,
     statement_timeout: 30_000,
+    // A server that stands still does not end a statement. In pipeline mode there is no such limit: the caller has one.
+    ...(pipeline ? {} : { query_timeout: 35_000 }),
     lock_timeout: 10_000,
     idle_in_transaction_session_timeout: 60_000,
   })
@@ -73,7 +75,7 @@ export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const { code } = error as NodeJS.ErrnoException
   if (code !== undefined && UNREACHABLE.has(code)) return true
-  return /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/.test(
+  return /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Query read timeout/.test(
     error.message,
   )
 }

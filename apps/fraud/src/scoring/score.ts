@@ -1,4 +1,4 @@
-import type { Model } from '#libs/inference'
+import type { RunnableModel } from '#libs/inference'
 import { FEATURES, type Feature, type Features } from '../features/features.js'
 
 /** How much of the score a feature accounts for: the score less what it would be at the feature's usual value. */
@@ -25,9 +25,9 @@ export const incompatibleFeatures = (declared: readonly string[]): string[] =>
     : declared.filter((name) => !(FEATURES as readonly string[]).includes(name))
 
 /** The features a model takes, in its order. */
-const featuresOf = ({ card }: Model): Feature[] => card.features as Feature[]
+const featuresOf = ({ card }: RunnableModel): Feature[] => card.features as Feature[]
 
-async function probabilities(model: Model, data: Float32Array, width: number): Promise<Float32Array> {
+async function probabilities(model: RunnableModel, data: Float32Array, width: number): Promise<Float32Array> {
   const rows = data.length / width
   const { probabilities: values } = await model.run({ features: { data, dims: [rows, width] } })
   return Float32Array.from({ length: rows }, (_, row) => Math.min(1, Math.max(0, values!.data[row * 2 + 1]!)))
@@ -53,7 +53,7 @@ function occluded(rows: readonly Float32Array[], usual: readonly number[]): Floa
  * Contributions need not add up to the score.
  */
 export async function score(
-  model: Model,
+  model: RunnableModel,
   payments: readonly Features[],
   explained: (at: number) => boolean = () => false,
 ): Promise<Score[]> {

@@ -1,8 +1,9 @@
+import type { Duplex } from 'node:stream'
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import { Counter, Histogram } from 'prom-client'
 import type { Principal } from '#libs/auth'
-import type { Model } from '#libs/inference'
+import { type Guard, GuardError, type RunnableModel } from '#libs/inference'
 import { correlation, inTransaction, isUnavailable, metrics, newId, problems } from '#libs/platform'
 import { accountRecord } from '../features/account.js'
 import { factsOf } from '../features/facts.js'
@@ -48,7 +49,9 @@ export interface DeskParts {
   pool: pg.Pool
   /** Connections of decisions alone, in pipeline mode; at least as many as lanes. */
   lanes: pg.Pool
-  model: Model
+  /** Around every transaction of decisions; its signal cuts the connection. Without one it may take any time. */
+  guard?: Pick<Guard, 'run'>
+  model: RunnableModel
   policy: Policy
   logger: Logger
   limits: BatchLimits
@@ -128,12 +131,21 @@ export function decideTransaction(desk: Desk, caller: Principal, transaction: Tr
 
 type Work = DeskParts & { featureSet: number }
 
+const unguarded: Pick<Guard, 'run'> = { run: (work) => work(new AbortController().signal) }
+
+/** What is not recorded must not be acknowledged: without the database there is no decision, not even by rules. */
+const refused = ({ message }: GuardError) =>
+  problems.unavailable({ detail: `No decision: ${message}`, headers: { 'retry-after': '1' } })
+
 /** Decides a batch; where it fails as a whole, its halves, so that what cannot be decided fails alone. */
 async function decideApart(work: Work, batch: Waiting[]): Promise<Ended<Answer>[]> {
   try {
-    return await decideTogether(work, batch)
-  } catch (error) {
-    if (batch.length === 1 || isUnavailable(error)) return batch.map(() => ({ error }))
+    const { guard = unguarded } = work
+    return await guard.run((signal) => decideTogether(work, batch, signal))
+  } catch (thrown) {
+    const error = thrown instanceof GuardError ? refused(thrown) : thrown
+    if (thrown instanceof GuardError || batch.length === 1 || isUnavailable(error))
+      return batch.map(() => ({ error }))
     const half = batch.length >> 1
     const first = await decideApart(work, batch.slice(0, half))
     return [...first, ...(await decideApart(work, batch.slice(half)))]
@@ -158,12 +170,12 @@ const nameOf = (tenant: string, id: string) => `${tenant}\n${id}`
 const idOf = ({ tenant, transaction }: Waiting) => nameOf(tenant, transaction.transaction_id)
 
 /** Decides a batch in one transaction, or throws with nothing done. */
-async function decideTogether(work: Work, batch: Waiting[]): Promise<Ended<Answer>[]> {
+async function decideTogether(work: Work, batch: Waiting[], signal: AbortSignal): Promise<Ended<Answer>[]> {
   const first = new Map<string, Waiting>()
   for (const waiting of batch) if (!first.has(idOf(waiting))) first.set(idOf(waiting), waiting)
   const stored = await timed(
     'batch',
-    inLane(work.lanes, (client) => decideOnce(work, client, [...first.values()])),
+    inLane(work.lanes, signal, (client) => decideOnce(work, client, [...first.values()])),
   )
   for (const { answer } of stored.values())
     if (answer) decisions.inc({ decision: answer.decision, degraded: String(answer.degraded) })
@@ -175,11 +187,25 @@ async function decideTogether(work: Work, batch: Waiting[]): Promise<Ended<Answe
   })
 }
 
-/** Runs work in a transaction. Statements of a connection in pipeline mode need not wait for each other. */
-async function inLane<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+/** Ends a connection without a word: a server that stands still would not hear one. */
+const cut = (client: pg.PoolClient) =>
+  (client as unknown as { connection: { stream: Duplex } }).connection.stream.destroy()
+
+/**
+ * Runs work in a transaction. Statements of a connection in pipeline mode need not wait for each other. When the signal
+ * is aborted the connection is cut.
+ */
+async function inLane<T>(
+  pool: pg.Pool,
+  signal: AbortSignal,
+  work: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
   const client = await pool.connect()
+  const giveUp = () => cut(client)
   let broken: Error | undefined
   try {
+    signal.throwIfAborted()
+    signal.addEventListener('abort', giveUp)
     const [, result] = await Promise.all([client.query('BEGIN'), work(client)])
     await timed('commit', client.query('COMMIT'))
     return result
@@ -189,6 +215,7 @@ async function inLane<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise
     })
     throw error
   } finally {
+    signal.removeEventListener('abort', giveUp)
     client.release(broken)
   }
 }
@@ -271,8 +298,14 @@ async function tryScore(
     const explained = (at: number) => ruleHits(payments[at]!).length > 0
     return await timed('score', score(model, payments, explained))
   } catch (err) {
-    logger.error({ err, model: `${model.name}/${model.version}` }, 'the model failed: the rules decide alone')
-    return payments.map(() => ({ failure: 'the model could not be run' }))
+    // That a breaker opened is told once; what it refuses is counted.
+    if (!(err instanceof GuardError) || err.refusal === 'timeout')
+      logger.error(
+        { err, model: `${model.name}/${model.version}` },
+        'the model failed: the rules decide alone',
+      )
+    const failure = err instanceof GuardError ? err.message : 'the model could not be run'
+    return payments.map(() => ({ failure }))
   }
 }
 

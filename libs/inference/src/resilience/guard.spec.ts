@@ -5,7 +5,7 @@ import { Guard, GuardError, type GuardSettings, type GuardState } from './guard.
 const guardWith = (changes: Partial<GuardSettings> = {}) => {
   const states: GuardState[] = []
   const guard = new Guard({
-    name: 'the model',
+    name: 'model',
     timeoutMs: 100,
     concurrency: 2,
     waiting: 1,

@@ -15,7 +15,7 @@ import {
 } from 'cockatiel'
 
 export interface GuardSettings {
-  /** What is guarded, for messages and metrics: never an address or a key. */
+  /** What is guarded, in a word, for messages and metrics: never an address or a key. */
   name: string
   /** A call that takes longer is given up, in milliseconds. */
   timeoutMs: number
@@ -50,7 +50,7 @@ export class GuardError extends Error {
     readonly guarded: string,
     readonly refusal: Refusal,
   ) {
-    super(`${guarded} ${REASONS[refusal]}`)
+    super(`the ${guarded} ${REASONS[refusal]}`)
   }
 }
 
