@@ -27,6 +27,7 @@ export function summaryRows({ payments, images, audit }: Figures): [string, stri
     ],
     ['model findings', predictions.join(', ') || 'none'],
     ['PHI after de-identification', `${images.phiFound} of ${images.phiPlanted} pieces found`],
+    ['burned-in names', `blacked out in ${images.masked} of ${images.burnedIn} images`],
     [
       'audit entries verified',
       audit.ok
@@ -45,7 +46,10 @@ export function complaints({ payments, images, audit }: Figures): string[] {
     [payments.recall < 0.3, 'fewer than a third of the frauds were stopped'],
     [images.failed > 0, `${images.failed} images failed`],
     [images.completed === 0, 'no image was completed'],
-    [images.quarantined === 0, 'images with burned-in names were not quarantined'],
+    [
+      images.masked < images.burnedIn,
+      `${images.burnedIn - images.masked} burned-in names were not blacked out`,
+    ],
     [images.phiFound > 0, `${images.phiFound} pieces of identity were left in images`],
     [!audit.ok, 'the audit log does not verify'],
     [audit.ok && audit.witnesses.length === 0, 'no witness cosigned the audit log'],

@@ -4,6 +4,7 @@ import type { BlindIndex, KeyProvider } from '#libs/crypto'
 import type { Model } from '#libs/inference'
 import type { JobChannel } from '#libs/queue'
 import type { DeidentificationKeys } from './deidentify/values.js'
+import type { TextFinder } from './pixels/clean.js'
 import type { BlobStore } from './storage/blob-store.js'
 
 /** Injection token of what the controllers of this service work with. */
@@ -22,6 +23,8 @@ export interface Imaging {
   /** Keys of a tenant's pseudonyms, replaced UIDs and moved dates. */
   deidentificationKeys: (tenant: string) => DeidentificationKeys
   models: readonly AnalysisModel[]
+  /** Finds text in pixels, loaded by the first image that is looked at; without it, images that may hold text are quarantined. */
+  textFinder?: () => Promise<TextFinder>
   logger: Logger
   limits: { imageBytes: number; attempts: number; runMs: number; breakGlassMinutes: number }
 }

@@ -12,6 +12,7 @@ import { analyseImage } from './analysis/pipeline.js'
 import { startSweeping } from './analysis/sweep.js'
 import type { AnalysisModel, Imaging } from './imaging.js'
 import { ImagingModule } from './imaging.module.js'
+import { TextDetector } from './pixels/text/detector.js'
 import { BlobStore } from './storage/blob-store.js'
 
 const count = (low: number, high: number) => z.coerce.number().int().min(low).max(high)
@@ -30,6 +31,8 @@ export const ImagingConfig = BaseConfig.extend({
     .string()
     .regex(/^[a-z0-9-]+\/v\d+$/)
     .default('chest-xray-pneumonia/v1'),
+  /** What becomes of images that may hold text in their pixels: looked at and blacked out, or quarantined unseen. */
+  BURNED_IN_TEXT: z.enum(['mask', 'quarantine']).default('mask'),
   /** Images analysed at once; each may be in memory whole, up to three times. 0 takes images in and analyses none. */
   PIPELINE_CONCURRENCY: count(0, 64).default(1),
   PIPELINE_ATTEMPTS: count(1, 20).default(4),
@@ -47,6 +50,15 @@ export const ImagingConfig = BaseConfig.extend({
 export type ImagingConfig = z.infer<typeof ImagingConfig>
 
 const QUEUE = 'imaging'
+
+/** The networks take 0.2 s and 100 MB to load: only a service that looks at pixels pays for them. */
+function textFinderOnce(): () => Promise<TextDetector> {
+  let loaded: Promise<TextDetector> | undefined
+  return () => {
+    loaded ??= TextDetector.load()
+    return loaded
+  }
+}
 
 /** What a test may bring instead of what the configuration names. */
 export interface Replacements {
@@ -72,6 +84,7 @@ async function open(
   const derive = (purpose: string, tenant: string) => keys.derive(`deidentify ${purpose} ${tenant}`)
   return {
     ...{ pool, queue, keyring: keys.provider, models, logger },
+    ...(config.BURNED_IN_TEXT === 'mask' ? { textFinder: textFinderOnce() } : {}),
     store: await BlobStore.open(join(config.DATA_DIR, 'blobs'), keys.provider),
     patientIndex: openBlindIndex(keys.derive, config.BLIND_INDEX_VERSIONS),
     deidentificationKeys: (tenant) => ({

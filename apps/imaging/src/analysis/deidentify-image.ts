@@ -1,9 +1,13 @@
 import { inTransaction } from '#libs/platform'
 import { type Deidentified, deidentify } from '../deidentify/deidentify.js'
+import type { Instance } from '../deidentify/dicom/element.js'
+import { DicomError } from '../deidentify/dicom/error.js'
 import { LIMITS } from '../deidentify/dicom/limits.js'
-import type { Order } from '../deidentify/order.js'
+import { parseInstance } from '../deidentify/dicom/parse.js'
+import { type Order, type PixelFinding, UNCHECKED } from '../deidentify/order.js'
 import type { ReportLine } from '../deidentify/report.js'
 import type { Imaging } from '../imaging.js'
+import { findInPixels } from '../pixels/finding.js'
 import type { Blob } from '../storage/blob-store.js'
 import { fence, findBlob, type ImageRow, keepDeidentified } from '../storage/images.sql.js'
 import type { DeidentificationSummary } from './result.js'
@@ -38,6 +42,19 @@ function refuseUnclean(
   throw new PermanentFailure('quarantined', outcome.reason, summary)
 }
 
+/** What looking at the pixels says; nothing of what is no DICOM, which de-identification then rejects. */
+async function findingOf(imaging: Imaging, original: Buffer, { limits }: Order): Promise<PixelFinding> {
+  if (!imaging.textFinder) return UNCHECKED
+  let instance: Instance
+  try {
+    instance = parseInstance(original, limits)
+  } catch (error) {
+    if (error instanceof DicomError) return UNCHECKED
+    throw error
+  }
+  return findInPixels(instance, await imaging.textFinder())
+}
+
 /**
  * The image without its identifiers: from the store where an earlier run left it, else made now and stored. What
  * cannot be made clean ends the image in quarantine.
@@ -52,7 +69,7 @@ export async function deidentifyImage(imaging: Imaging, image: ImageRow): Promis
     keys: imaging.deidentificationKeys(tenant),
     limits: { ...LIMITS, inflatedBytes: imaging.limits.imageBytes },
   }
-  const outcome = deidentify(original, order)
+  const outcome = deidentify(original, order, await findingOf(imaging, original, order))
   refuseUnclean(outcome, order)
   const blob = await store.write(tenant, 'deidentified', segments(outcome.bytes))
   await inTransaction(pool, async (client) => {

@@ -32,7 +32,7 @@ export function textIsLikely(instance: Instance<Bytes>): boolean {
 }
 
 /** Overlays of old were drawn into unused bits of the pixels (PS3.3 C.9.2.1.1, retired). */
-function hasEmbeddedOverlay(instance: Instance<Bytes>): boolean {
+export function hasEmbeddedOverlay(instance: Instance<Bytes>): boolean {
   const planes = instance.elements.filter(({ tag }) => groupOf(tag) >>> 8 === 0x60)
   return planes.some(
     ({ tag }) =>

@@ -25,6 +25,13 @@ const CHECK_ALL: PixelPolicy = {
   photographs: 'check',
 }
 const WHERE: Region = { left: 4, top: 4, right: 20, bottom: 12 }
+/** Where every picture shows something. */
+const MOST = ({ rows, columns }: { rows: number; columns: number }): Region => ({
+  left: 0,
+  top: 0,
+  right: Math.floor(columns * 0.75),
+  bottom: Math.floor(rows * 0.75),
+})
 const says = (...regions: Region[]): TextFinder => ({ find: async () => regions })
 
 /** The instance with the elements that cleaning changed. */
@@ -80,7 +87,7 @@ describe.skipIf(!corpus)('a region is blacked out of real files, and nothing els
     ['RLE', 'MR_small_RLE.dcm'],
     ['JPEG 2000', 'MR_small_jp2klossless.dcm'],
     ['JPEG-LS', 'MR_small_jpeg_ls_lossless.dcm'],
-    ['JPEG lossless', 'GH1261.dcm'],
+    ['JPEG lossless', 'CT1_JPLL.dcm'],
     ['HTJ2K, colour', 'HTJ2KLossless_08_RGB.dcm'],
     ['colour by planes, big endian', 'ExplVR_BigEnd.dcm'],
     ['YBR_FULL_422, uncompressed', 'SC_ybr_full_422_uncompressed.dcm'],
@@ -90,13 +97,14 @@ describe.skipIf(!corpus)('a region is blacked out of real files, and nothing els
   ]
   test.each(lossless)('%s', async (_encoding, name) => {
     const source = read(name!)
-    const [before] = [await frame(source, 0)]
-    const result = await cleaned(source, says(WHERE))
+    const before = await frame(source, 0)
+    const where = MOST(before)
+    const result = await cleaned(source, says(where))
     const after = await frame(rebuilt(source, result), 0)
     expect(outside(before, after, result.regions)).toEqual({ changed: 0, worst: 0 })
     const inside = new Set<string>()
-    for (let y = WHERE.top; y < WHERE.bottom; y++)
-      for (let x = WHERE.left; x < WHERE.right; x++) {
+    for (let y = where.top; y < where.bottom; y++)
+      for (let x = where.left; x < where.right; x++) {
         const at = (y * after.columns + x) * after.samplesPerPixel
         inside.add([...after.data.subarray(at, at + after.samplesPerPixel)].join())
       }

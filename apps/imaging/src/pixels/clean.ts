@@ -21,7 +21,8 @@ export type PixelRefusal = 'pixels_not_readable' | 'pixels_not_writable' | 'pixe
 
 /** What was found of an instance's pixels and done about it. */
 export type PixelCleaning =
-  | { kind: 'trusted' | 'clean'; recognizable?: 'photograph' | 'head' }
+  | { kind: 'trusted'; recognizable?: 'photograph' | 'head' }
+  | { kind: 'clean'; recognizable?: 'photograph' | 'head' }
   | {
       kind: 'cleaned'
       /** Elements that changed, whole as they are to stand in the data set, by tag: the pixel data and its tables. */

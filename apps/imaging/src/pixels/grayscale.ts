@@ -56,6 +56,11 @@ function luminances({
   return out
 }
 
+/** Lowest and highest value of a frame, rescaled. */
+export function rangeOf(frame: Frame, { slope, intercept }: Shading): { low: number; high: number } {
+  return range(luminances(frame).map((value) => value * slope + intercept))
+}
+
 function range(values: Float64Array): { low: number; high: number } {
   let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
   for (const value of values) {

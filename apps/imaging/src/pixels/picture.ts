@@ -1,6 +1,6 @@
 import { bytesOf, type Instance, textOf, ushortOf } from '../deidentify/dicom/element.js'
 import type { Frame } from './frame.js'
-import { shadingOf, toGrayscale } from './grayscale.js'
+import { rangeOf, shadingOf, toGrayscale } from './grayscale.js'
 
 /** What a person would see of a frame: red, green and blue from 0 to 255, pixel by pixel, rows from the top. */
 export interface Picture {
@@ -8,6 +8,9 @@ export interface Picture {
   height: number
   rgb: Uint8Array
 }
+
+/** Share of a frame's range beyond its window from which on the whole range is looked at too. */
+const HIDDEN = 0.05
 
 const clamp = (value: number): number => (value < 0 ? 0 : value > 255 ? 255 : Math.round(value))
 
@@ -96,7 +99,11 @@ export function picturesOf(instance: Instance, frame: Frame): Picture[] {
     const { width, height, data } = toGrayscale(frame, { ...shading, window })
     return fromGray(width, height, data)
   }
-  return shading.window ? [gray(shading.window), gray(undefined)] : [gray(undefined)]
+  const { window } = shading
+  if (!window) return [gray(undefined)]
+  const { low, high } = rangeOf(frame, shading)
+  const beyond = Math.max(window.center - window.width / 2 - low, high - window.center - window.width / 2)
+  return beyond > (high - low) * HIDDEN ? [gray(window), gray(undefined)] : [gray(window)]
 }
 
 /** Number of frames that the header states, at least one. */
