@@ -17,6 +17,9 @@ import { parseInstance } from '../../apps/imaging/src/deidentify/dicom/parse.js'
 import type { BurnedIn, Order } from '../../apps/imaging/src/deidentify/order.js'
 import type { QuarantineReason } from '../../apps/imaging/src/deidentify/quarantine.js'
 import type { ReportLine } from '../../apps/imaging/src/deidentify/report.js'
+import type { TextFinder } from '../../apps/imaging/src/pixels/clean.js'
+import { findInPixels } from '../../apps/imaging/src/pixels/finding.js'
+import { DEFAULT_PIXEL_POLICY, pixelAction } from '../../apps/imaging/src/pixels/policy.js'
 
 /** What became of one file. */
 export type FileRecord =
@@ -112,18 +115,30 @@ function rest(parts: Buffer[], written: number): Buffer[] {
   return []
 }
 
-function deidentifyOpen(file: number, order: Order): Outcome {
+/** Largest file whose pixels are looked at; what may hold text in larger ones stays unchecked. */
+const MOST_LOOKED_AT = 256 * 1024 * 1024
+
+/** Finds text in pixels; made by the first file that has to be looked at. Absent where the profile looks at none. */
+export type Look = (() => Promise<TextFinder>) | undefined
+
+async function deidentifyOpen(file: number, order: Order, look: Look): Promise<Outcome> {
   const { size } = fstatSync(file)
-  return deidentifyInstance(parseInstance<Bytes>(bytesOf(file, size), order.limits), order)
+  const source = parseInstance<Bytes>(bytesOf(file, size), order.limits)
+  const seen = look && size <= MOST_LOOKED_AT && pixelAction(source, DEFAULT_PIXEL_POLICY) !== 'trust'
+  if (!seen) return deidentifyInstance(source, order)
+  // A buffer of its own: looking takes a while, and the next file would overwrite the shared one.
+  const whole = parseInstance(readRange(file, 0, Buffer.allocUnsafeSlow(size)), order.limits)
+  return deidentifyInstance(whole, order, await findInPixels(whole, await look()))
 }
 
 /** De-identifies one file into the output folder; its input is only read. Never throws for what is in the file. */
-export function deidentifyFile(
+export async function deidentifyFile(
   { input, name }: FileTask,
   output: string,
   order: Order,
   naming: Naming,
-): FileRecord {
+  look: Look,
+): Promise<FileRecord> {
   let file: number
   try {
     file = openSync(input, 'r')
@@ -131,7 +146,7 @@ export function deidentifyFile(
     return { outcome: 'failed', code: (error as NodeJS.ErrnoException).code ?? 'unreadable' }
   }
   try {
-    const outcome = deidentifyOpen(file, order)
+    const outcome = await deidentifyOpen(file, order, look)
     if (outcome.kind === 'quarantined')
       return {
         outcome: 'quarantined',

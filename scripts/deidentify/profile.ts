@@ -5,6 +5,8 @@ import { z } from 'zod'
 import { readCertificate } from '../../apps/imaging/src/deidentify/envelope.js'
 import { contradiction, OPTION_NAMES, type Option } from '../../apps/imaging/src/deidentify/options.js'
 import type { Order } from '../../apps/imaging/src/deidentify/order.js'
+import { TextDetector } from '../../apps/imaging/src/pixels/text/detector.js'
+import type { Look } from './file.js'
 
 /** A de-identification profile: what a privacy officer decides once and a data manager uses. */
 export const ProfileFile = z
@@ -19,10 +21,17 @@ export const ProfileFile = z
     policies: z
       .strictObject({
         documents: z.enum(['quarantine', 'blank']).default('quarantine'),
+        /** Images that may hold text in their pixels: find it and black it out, or look at none. */
+        burned_in_text: z.enum(['mask', 'unchecked']).default('mask'),
         unchecked_pixels: z.enum(['quarantine', 'pass']).default('quarantine'),
         unknown_attributes: z.enum(['keep', 'remove']).default('keep'),
       })
-      .default({ documents: 'quarantine', unchecked_pixels: 'quarantine', unknown_attributes: 'keep' }),
+      .default({
+        documents: 'quarantine',
+        burned_in_text: 'mask',
+        unchecked_pixels: 'quarantine',
+        unknown_attributes: 'keep',
+      }),
     /** File with the project's key; beside the profile where the path is relative. */
     project_key: z.string().min(1).optional(),
     /** Certificate (PEM) of whoever may put the originals back. */
@@ -87,5 +96,15 @@ function certificateAt(path: string): string {
     return pem
   } catch (error) {
     throw new ProfileError(`/escrow_certificate ${path}: ${(error as Error).message}`)
+  }
+}
+
+/** How a profile looks at pixels: with one detector for all files of a thread, loaded when the first needs it. */
+export function lookFor({ policies }: ProfileFile): Look {
+  if (policies.burned_in_text === 'unchecked') return undefined
+  let detector: Promise<TextDetector> | undefined
+  return () => {
+    detector ??= TextDetector.load()
+    return detector
   }
 }

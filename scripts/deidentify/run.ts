@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { deidentifyFile, type FileRecord, type FileTask } from './file.js'
-import { orderFor } from './profile.js'
+import { lookFor, orderFor } from './profile.js'
 import type { ThreadData } from './thread.js'
 
 type Done = (task: FileTask, record: FileRecord) => void
@@ -43,7 +43,8 @@ export async function deidentifyAll(
 ): Promise<void> {
   if (threads === 1) {
     const order = orderFor(data.profile, data.keys)
-    for (const task of tasks) done(task, deidentifyFile(task, data.output, order, data.naming))
+    const look = lookFor(data.profile)
+    for (const task of tasks) done(task, await deidentifyFile(task, data.output, order, data.naming, look))
     return
   }
   const entries = tasks.entries()

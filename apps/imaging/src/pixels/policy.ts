@@ -1,3 +1,4 @@
+import type { Bytes } from '../deidentify/dicom/bytes.js'
 import { type Instance, textOf } from '../deidentify/dicom/element.js'
 
 /** What becomes of the pixels of an instance: looked at, taken as they are, or held back. */
@@ -35,7 +36,7 @@ const PHOTOGRAPH = /^1\.2\.840\.10008\.5\.1\.4\.1\.1\.77\.1\.4/
 const HEAD = /HEAD|BRAIN|SKULL|FACE|NECK|ORBIT|SINUS|JAW|EAR\b/i
 
 /** Why an instance is risky whatever its modality says: captured from a screen, or said to hold text. */
-function isRisky(instance: Instance): boolean {
+function isRisky(instance: Instance<Bytes>): boolean {
   const text = (tag: number) => textOf(instance, tag)
   return (
     text(0x00280301)?.toUpperCase() === 'YES' ||
@@ -46,7 +47,7 @@ function isRisky(instance: Instance): boolean {
 }
 
 /** Whether a person may be recognized by the picture: told by the instance, a photograph, or a head (PS3.15 E.3.2). */
-export function recognizable(instance: Instance): 'photograph' | 'head' | undefined {
+export function recognizable(instance: Instance<Bytes>): 'photograph' | 'head' | undefined {
   const text = (tag: number) => textOf(instance, tag) ?? ''
   if (PHOTOGRAPH.test(text(0x00080016)) || text(0x00280302).toUpperCase() === 'YES') return 'photograph'
   const slices = ['CT', 'MR'].includes(text(0x00080060))
@@ -56,7 +57,7 @@ export function recognizable(instance: Instance): 'photograph' | 'head' | undefi
 }
 
 /** What the policy says of an instance. Risky ones are never trusted, not even when they declare that they hold no text. */
-export function pixelAction(instance: Instance, policy: PixelPolicy): PixelAction {
+export function pixelAction(instance: Instance<Bytes>, policy: PixelPolicy): PixelAction {
   const seen = recognizable(instance)
   if (seen === 'photograph' && policy.photographs === 'quarantine') return 'quarantine'
   if (seen === 'head' && policy.heads === 'quarantine') return 'quarantine'
