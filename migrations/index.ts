@@ -9,6 +9,7 @@ import { Approvals1764000001100 } from './1764000001100-approvals.js'
 import { TrailIndexes1764000001101 } from './1764000001101-trail-indexes.js'
 import { Exports1764000001102 } from './1764000001102-exports.js'
 import { Retention1764000001103 } from './1764000001103-retention.js'
+import { ClassesOfActions1764000001104 } from './1764000001104-classes-of-actions.js'
 import { KeyRotation1764000001200 } from './1764000001200-key-rotation.js'
 import { Erasure1764000001201 } from './1764000001201-erasure.js'
 import { KnownSubject1764000001202 } from './1764000001202-known-subject.js'
@@ -30,6 +31,7 @@ export const migrations = [
   TrailIndexes1764000001101,
   Exports1764000001102,
   Retention1764000001103,
+  ClassesOfActions1764000001104,
   KeyRotation1764000001200,
   Erasure1764000001201,
   KnownSubject1764000001202,

@@ -129,6 +129,7 @@ interface Entry {
   details?: Json
   purpose_of_use?: string
   patient_ref?: string
+  sealed?: string
   actor: Json
 }
 async function entriesOf(correlationId: unknown): Promise<Entry[]> {
@@ -194,6 +195,8 @@ describe('the imaging service', () => {
       ['AI_ANALYSIS_SUCCESS', 'success'],
     ])
     expect(trail[0]?.patient_ref).toBe(trail[1]?.patient_ref)
+    // Who it is of stands in the entry, sealed (libs/audit/src/sealed.ts).
+    expect(trail[0]?.sealed).toMatch(/^[A-Za-z0-9+/]{100,}=*$/)
     expect(trail[0]?.actor).toEqual({ type: 'client', id: 'clinic' })
   })
 

@@ -2,8 +2,10 @@ import { type DynamicModule, Module } from '@nestjs/common'
 import { AuthModule, type Door, type TokenPolicy } from '#libs/auth'
 import { ApprovalsController } from './approvals/approvals.controller.js'
 import { COMPLIANCE, type Compliance } from './compliance.js'
+import { DisclosuresController } from './disclosures/disclosures.controller.js'
 import { ErasureController } from './erasure/erasure.controller.js'
 import { ExportsController } from './exports/exports.controller.js'
+import { FhirController } from './fhir/fhir.controller.js'
 import { HoldsController } from './holds/holds.controller.js'
 import { AuthorizeController } from './identity/authorize.controller.js'
 import { DiscoveryController } from './identity/discovery.controller.js'
@@ -31,6 +33,8 @@ export class ComplianceModule {
         HoldsController,
         ExportsController,
         RetentionController,
+        FhirController,
+        DisclosuresController,
         ErasureController,
       ],
       providers: [{ provide: COMPLIANCE, useValue: compliance }],

@@ -32,6 +32,8 @@ export { consistencyProof, inclusionProof, type NodeReader, rootOf } from './mer
 export { verifyConsistency, verifyInclusion } from './merkle/verify.js'
 export { PublishedFile, readSigned, type SignedCheckpoint } from './published-file.js'
 export { Publisher } from './publisher.js'
+export { PURPOSES_OF_USE, type PurposeOfUse, purposeOfUse, requirePurpose } from './purpose-of-use.js'
+export { openDetails, sealDetails } from './sealed.js'
 export { type Sequencer, sequenceBatch, startSequencer } from './sequencer.js'
 export { signerFrom } from './signing-key.js'
 export { newestCheckpoint, storedNodes } from './tree.sql.js'

@@ -85,6 +85,17 @@ const operation: EventKind = {
   ...{ type: REST, subtype: interaction('operation'), action: 'E', client: 'source' },
 }
 
+const login: EventKind = {
+  type: { system: DCM, code: '110114', display: 'User Authentication' },
+  subtype: { system: DCM, code: '110122', display: 'Login' },
+  ...{ action: 'E', client: 'source' },
+}
+/** DICOM Security Alert: somebody came to a closed door. */
+const denied: EventKind = {
+  type: { system: DCM, code: '110113', display: 'Security Alert' },
+  ...{ subtype: interaction('operation'), action: 'E', client: 'source' },
+}
+
 /** Every action of Vigil, as FHIR and BALP see it. What is not listed is an operation. */
 const KINDS: Readonly<Record<string, EventKind>> = {
   TRANSACTION_DECIDED: create,
@@ -109,6 +120,33 @@ const KINDS: Readonly<Record<string, EventKind>> = {
   APPROVAL_REQUESTED: create,
   APPROVAL_GRANTED: update,
   APPROVAL_REJECTED: update,
+  ACCESS_DENIED: denied,
+  API_KEY_ADDED: create,
+  API_KEY_REVOKED: remove,
+  API_KEY_ROTATED: update,
+  CLIENT_ADDED: create,
+  CLIENT_REVOKED: remove,
+  CLIENT_SECRET_ROTATED: update,
+  CONSENT_DENIED: login,
+  CONSENT_GIVEN: login,
+  LOGIN_FAILED: login,
+  LOGIN_SUCCEEDED: login,
+  SECOND_FACTOR_ENROLLED: update,
+  SIGNING_KEY_ADDED: create,
+  SIGNING_KEY_RETIRED: update,
+  USER_ADDED: create,
+  USER_DISABLED: update,
+  USER_PASSWORD_RESET: update,
+  USER_SECOND_FACTOR_RESET: update,
+  AUDIT_LOG_RENAMED: update,
+  BREAK_GLASS_EXAMINED: read,
+  BREAK_GLASS_GRANTED: create,
+  BREAK_GLASS_LISTED: query,
+  BREAK_GLASS_READ: read,
+  BREAK_GLASS_REVIEWED: update,
+  ERASURE_READ: read,
+  KEY_ROTATION_FINISHED: update,
+  KEY_ROTATION_STARTED: create,
   LEGAL_HOLD_PLACED: create,
   LEGAL_HOLD_RELEASED: update,
   RETENTION_DROPPED: remove,

@@ -1,11 +1,11 @@
 import type { PoolClient } from 'pg'
 import { appendAudit } from '#libs/audit'
 import type { Principal } from '#libs/auth'
-import { subjectRef } from '#libs/crypto'
 import { correlation, newId } from '#libs/platform'
 import { personOf } from '../approvals/approval.js'
 import { openReason, sealReason } from '../approvals/sealed-reason.js'
 import type { Compliance } from '../compliance.js'
+import { patientRefOf } from '../patient-ref.js'
 import type { Hold, NewHold } from './hold.js'
 import { findHold, type HeldThing, type HoldRow, insertHold } from './holds.sql.js'
 
@@ -24,11 +24,10 @@ export async function placeHold(
   wanted: NewHold,
 ): Promise<Hold> {
   const { tenant } = caller
-  const { keyring, patientIndex } = compliance
+  const { keyring } = compliance
   const id = newId()
-  const { patient: value } = wanted
-  const patient = value && (await subjectRef(client, patientIndex, { column: 'patient', tenant, value }))
-  const held = heldBy(wanted, patient)
+  const { patient } = wanted
+  const held = heldBy(wanted, patient && (await patientRefOf(client, compliance, tenant, patient)))
   const reason = await sealReason(client, keyring, { tenant, table: 'holds.hold', row: id }, wanted.reason)
   await insertHold(client, { id, tenant, reason }, held, personOf(caller))
   const { scope, patientRef, subject, correlationId, ...period } = held

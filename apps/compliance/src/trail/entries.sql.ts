@@ -1,6 +1,6 @@
 import { AuditEntry } from '#libs/audit'
 import type { Position } from '../page.js'
-import type { EntryQuery, Sought } from './query.js'
+import type { EntryQuery, Sought, SoughtMany } from './query.js'
 
 interface Statement {
   text: string
@@ -61,7 +61,7 @@ function beyond(values: Values, after: Position | undefined, order: EntryQuery['
  * filter's, of the tenant's, or, for actor, action, outcome and service in any combination, one range for each
  * (outcome, service) that is possible: nine at most.
  */
-function sourceOf(values: Values, tenant: string, sought: Sought): { kinds: string; where: string[] } {
+function sourceOf(values: Values, tenant: string, sought: SoughtMany): { kinds: string; where: string[] } {
   const known: Known = {
     ...{ actor: sought.actor, action: sought.action, outcome: sought.outcome, service: sought.service },
     ...{ correlationId: sought.correlation_id, patientRef: sought.patientRef, subject: sought.subject },
@@ -75,17 +75,23 @@ function sourceOf(values: Values, tenant: string, sought: Sought): { kinds: stri
     where.push(`e.${column} = ${values.add(known[name], type)}`)
     for (const [key, other, kind] of [...others, ...given(KINDS)])
       where.push(check(other, kind, values.add(known[key], kind)))
+    if (sought.actions) where.push(`(e.action || '') = ANY(${values.add(sought.actions, 'text[]')})`)
     return { kinds: '', where: [...where, ...timeRange(values, sought)] }
   }
-  if (given(KINDS).length === 0) return { kinds: '', where: [...where, ...timeRange(values, sought)] }
+  if (given(KINDS).length === 0 && !sought.actions)
+    return { kinds: '', where: [...where, ...timeRange(values, sought)] }
   for (const name of ['actor', 'action'] as const)
     if (known[name]) where.push(`e.${name === 'actor' ? 'actor_id' : name} = ${values.add(known[name])}`)
   where.push('e.outcome = kind.outcome', 'e.service = kind.service')
   const outcomes = values.add(known.outcome ? [known.outcome] : OUTCOMES, 'text[]')
   const services = values.add(known.service ? [known.service] : SERVICES, 'text[]')
-  const kinds = `unnest(${outcomes}) AS o (outcome) CROSS JOIN unnest(${services}) AS s (service)`
+  let kinds = `unnest(${outcomes}) AS o (outcome) CROSS JOIN unnest(${services}) AS s (service)`
+  if (sought.actions) {
+    kinds += ` CROSS JOIN unnest(${values.add(sought.actions, 'text[]')}) AS a (action)`
+    where.push('e.action = kind.action')
+  }
   return {
-    kinds: `(SELECT outcome, service FROM ${kinds}) AS kind`,
+    kinds: `(SELECT * FROM ${kinds}) AS kind`,
     where: [...where, ...timeRange(values, sought)],
   }
 }
@@ -101,7 +107,7 @@ const INSTANT = `to_char(e.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI
 /** One page of entries from a keyset position; one row more than the limit tells of a next page. */
 export function entriesStatement(
   tenant: string,
-  sought: Sought,
+  sought: SoughtMany,
   { order, limit }: Pick<EntryQuery, 'order' | 'limit'>,
   after?: Position,
 ): Statement {
@@ -141,7 +147,7 @@ export function positionsStatement(
 export const COUNT_LIMIT = 10_000
 
 /** How many entries the filters find, `COUNT_LIMIT + 1` at most. */
-export function countStatement(tenant: string, sought: Sought): Statement {
+export function countStatement(tenant: string, sought: SoughtMany): Statement {
   const values = new Values()
   const source = sourceOf(values, tenant, sought)
   return {

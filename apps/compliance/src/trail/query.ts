@@ -33,3 +33,6 @@ export type EntryQuery = z.infer<typeof EntryQuery>
 
 /** Filters as the database sees them: the patient by keyed hash. */
 export type Sought = Omit<EntryFilters, 'patient'> & { patientRef?: string | undefined }
+
+/** Filters with several actions in place of one. */
+export type SoughtMany = Sought & { actions?: string[] | undefined }

@@ -2,24 +2,23 @@ import type { PoolClient } from 'pg'
 import type { z } from 'zod'
 import { appendAudit } from '#libs/audit'
 import type { Principal } from '#libs/auth'
-import { subjectRef } from '#libs/crypto'
 import { correlation, inTransaction, isUuid, problems } from '#libs/platform'
 import type { Compliance } from '../compliance.js'
 import { decodePosition, pageOf } from '../page.js'
+import { patientRefOf } from '../patient-ref.js'
 import { COUNT_LIMIT, countStatement, entriesStatement, entryStatement } from './entries.sql.js'
 import { type EntryRow, type TrailCount, type TrailEntry, type TrailPage, toTrailEntry } from './entry.js'
-import type { EntryFilters, EntryQuery, Sought } from './query.js'
+import type { EntryFilters, EntryQuery, Sought, SoughtMany } from './query.js'
 
 /** The patient's keyed hash in place of the patient. */
 export async function soughtBy(
-  { pool, patientIndex }: Compliance,
+  compliance: Compliance,
   tenant: string,
   filters: EntryFilters,
 ): Promise<Sought> {
   const { patient, ...others } = filters
   if (patient === undefined) return others
-  const indexed = { column: 'patient', tenant, value: patient }
-  return { ...others, patientRef: await subjectRef(pool, patientIndex, indexed) }
+  return { ...others, patientRef: await patientRefOf(compliance.pool, compliance, tenant, patient) }
 }
 
 type Details = Record<string, z.core.util.JSONType>
@@ -45,7 +44,7 @@ export function recordReading(
   })
 }
 
-async function countOf(client: PoolClient, tenant: string, sought: Sought): Promise<TrailCount> {
+async function countOf(client: PoolClient, tenant: string, sought: SoughtMany): Promise<TrailCount> {
   const { rows } = await client.query<{ count: number }>(countStatement(tenant, sought))
   const found = rows[0]!.count
   return found > COUNT_LIMIT
@@ -60,8 +59,18 @@ export async function readPage(
   query: EntryQuery,
 ): Promise<TrailPage> {
   const { order, count, cursor, limit, ...filters } = query
-  const after = decodePosition(cursor)
   const sought = await soughtBy(compliance, caller.tenant, filters)
+  return readSought(compliance, caller, sought, { order, count, cursor, limit })
+}
+
+/** The same for filters whose patient is a keyed hash. */
+export async function readSought(
+  compliance: Compliance,
+  caller: Principal,
+  sought: SoughtMany,
+  { order, count, cursor, limit }: Pick<EntryQuery, 'order' | 'count' | 'cursor' | 'limit'>,
+): Promise<TrailPage> {
+  const after = decodePosition(cursor)
   return inTransaction(compliance.pool, async (client) => {
     const { rows } = await client.query<EntryRow>(
       entriesStatement(caller.tenant, sought, { order, limit }, after),

@@ -1,11 +1,13 @@
-import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query, Res } from '@nestjs/common'
-import { ApiOkResponse, ApiTags } from '@nestjs/swagger'
+import { Body, Controller, Get, Headers, HttpCode, Inject, Param, Post, Query, Res } from '@nestjs/common'
+import { ApiHeader, ApiOkResponse, ApiTags } from '@nestjs/swagger'
 import type { FastifyReply } from 'fastify'
 import { z } from 'zod'
+import { PURPOSES_OF_USE, requirePurpose } from '#libs/audit'
 import { Caller, type Principal, Scopes } from '#libs/auth'
 import { inTransaction, problems } from '#libs/platform'
 import { COMPLIANCE, type Compliance } from '../compliance.js'
 import { TrailEntry, TrailPage } from './entry.js'
+import { OpenedDetails, openEntry } from './open.js'
 import { EntryQuery } from './query.js'
 import { readEntry, readPage, recordReading } from './read.js'
 
@@ -37,6 +39,19 @@ export class TrailController {
   @ApiOkResponse({ standardSchema: TrailEntry })
   get(@Param('id') id: string, @Caller() caller: Principal): Promise<TrailEntry> {
     return readEntry(this.compliance, caller, id, 'AUDIT_READ')
+  }
+
+  /** What identifies a person in an entry; for a purpose, and recorded before it is shown. */
+  @Get('entries/:id/sealed')
+  @Scopes('audit:read', 'phi:reidentify')
+  @ApiHeader({ name: 'Purpose-Of-Use', required: true, enum: [...PURPOSES_OF_USE] })
+  @ApiOkResponse({ standardSchema: OpenedDetails })
+  open(
+    @Param('id') id: string,
+    @Headers('purpose-of-use') header: string | undefined,
+    @Caller() caller: Principal,
+  ): Promise<OpenedDetails> {
+    return openEntry(this.compliance, caller, id, requirePurpose(header))
   }
 
   /** C2SP tlog-proof: index, audit path and the signed checkpoint, for anybody's verifier. */

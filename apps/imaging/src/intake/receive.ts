@@ -1,7 +1,7 @@
-import { appendAudit } from '#libs/audit'
+import { appendAudit, sealDetails } from '#libs/audit'
 import type { Principal } from '#libs/auth'
 import { KeyDestroyedError } from '#libs/crypto'
-import { type Correlation, inTransaction, problems } from '#libs/platform'
+import { type Correlation, inTransaction, newId, problems } from '#libs/platform'
 import type { Imaging } from '../imaging.js'
 import { imagesTotal } from '../metrics.js'
 import { associate, patientRefOf } from '../storage/association.js'
@@ -17,9 +17,10 @@ interface Arrival {
 }
 
 const entryFor = async (imaging: Imaging, { correlation, caller, submission }: Arrival) => ({
+  id: newId(),
   tenant: caller.tenant,
   service: 'imaging' as const,
-  actor: { type: 'client' as const, id: caller.clientId },
+  actor: caller.actor(),
   subject: { type: 'image', id: correlation.correlationId },
   patientRef: await patientRefOf(imaging.pool, imaging.patientIndex, caller.tenant, submission.patient_id),
   correlationId: correlation.correlationId,
@@ -68,6 +69,12 @@ async function store(imaging: Imaging, arrival: Arrival, image: Blob): Promise<v
       ...entry,
       action: 'AI_ANALYSIS_REQUEST',
       outcome: 'success',
+      sealed: await sealDetails(
+        client,
+        imaging.keyring,
+        { tenant, patientRef, entryId: entry.id },
+        { patient_id, physician_id },
+      ),
       details: { modality, bytes: image.bytes },
     })
   })

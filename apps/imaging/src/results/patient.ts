@@ -1,12 +1,11 @@
 import type { PoolClient } from 'pg'
 import { z } from 'zod'
-import { appendAudit } from '#libs/audit'
+import { appendAudit, type PurposeOfUse, sealDetails } from '#libs/audit'
 import type { Principal } from '#libs/auth'
 import { KeyDestroyedError, NotAuthenticError } from '#libs/crypto'
-import { inTransaction } from '#libs/platform'
+import { inTransaction, newId } from '#libs/platform'
 import type { Imaging } from '../imaging.js'
 import { reidentify } from '../storage/association.js'
-import type { PurposeOfUse } from './purpose.js'
 
 /** The patient behind an image. */
 export const Patient = z
@@ -48,14 +47,25 @@ export async function revealPatient(imaging: Imaging, request: Request): Promise
     const opened = await open(client, imaging, request)
     const damaged = opened instanceof NotAuthenticError ? opened : undefined
     const found = opened instanceof NotAuthenticError ? undefined : opened
+    const id = newId()
+    const sealed =
+      found &&
+      (await sealDetails(
+        client,
+        imaging.keyring,
+        { tenant: caller.tenant, patientRef: found.patientRef, entryId: id },
+        found.identity,
+      ))
     const entryId = await appendAudit(client, {
+      id,
       tenant: caller.tenant,
       service: 'imaging',
-      actor: { type: 'client', id: caller.clientId },
+      actor: caller.actor(),
       action: 'PHI_ACCESS',
       outcome: found ? 'success' : damaged ? 'failure' : 'denied',
       subject: { type: 'image', id: correlationId },
       ...(found ? { patientRef: found.patientRef } : {}),
+      ...(sealed ? { sealed } : {}),
       correlationId,
       purposeOfUse: purpose,
       ...(damaged ? { details: { failure: 'ciphertext_not_authentic' } } : {}),

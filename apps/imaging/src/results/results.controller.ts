@@ -1,13 +1,13 @@
 import { Readable } from 'node:stream'
 import { Controller, Get, Headers, Inject, Param, StreamableFile } from '@nestjs/common'
 import { ApiHeader, ApiOkResponse, ApiProduces } from '@nestjs/swagger'
+import { PURPOSES_OF_USE, requirePurpose } from '#libs/audit'
 import { Caller, type Principal, Scopes } from '#libs/auth'
 import { isUuid, problems } from '#libs/platform'
 import { IMAGING, type Imaging } from '../imaging.js'
 import { findBlob, findImage } from '../storage/images.sql.js'
 import { findView } from './outcome.js'
 import { Patient, revealPatient } from './patient.js'
-import { PURPOSES_OF_USE, requirePurpose } from './purpose.js'
 import { ImageView } from './view.js'
 
 /** One answer for an image that is not there, is another tenant's, or never could be. */

@@ -1,0 +1,75 @@
+import { z } from 'zod'
+import type { SoughtMany } from '../trail/query.js'
+import { actionsOf } from './balp.js'
+
+/** FHIR dateTime of at least a day; what is not given is the beginning of it. */
+const WHEN = /^(eq|ge|gt|le|lt)?(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)))?$/
+const DAY_MS = 86_400_000
+const ACTION_SYSTEM = 'urn:vigil:audit-action|'
+
+const when = z.string().regex(WHEN, 'must be a date or a time with zone, after eq, ge, gt, le or lt')
+
+/** Search parameters of AuditEvent that Vigil answers. */
+export const AuditEventSearch = z
+  .strictObject({
+    /** Once or twice: `ge2026-01-01`, `lt2026-02-01T00:00:00Z`, or a day. */
+    date: z.union([when, z.array(when).max(2)]).optional(),
+    /** Identifier of a client or a person. */
+    agent: z.string().min(1).max(128).optional(),
+    /** The patient's own identifier, or the keyed hash that the events show; in a POST it stands in no URL. */
+    patient: z.string().min(1).max(128).optional(),
+    action: z.enum(['C', 'R', 'U', 'D', 'E']).optional(),
+    outcome: z.enum(['0', '4', '8', '12']).optional(),
+    /** `urn:vigil:audit-action|PHI_ACCESS`, or the code alone. */
+    subtype: z.string().max(128).optional(),
+    _count: z.coerce.number().int().min(1).max(200).default(50),
+    _cursor: z.string().max(256).optional(),
+  })
+  .meta({ id: 'AuditEventSearch' })
+export type AuditEventSearch = z.infer<typeof AuditEventSearch>
+
+const OUTCOMES = { '0': 'success', '4': 'denied', '8': 'failure', '12': 'failure' } as const
+
+interface Range {
+  from?: string
+  to?: string
+}
+
+/** The half-open range that a date parameter names (FHIR R4, 3.1.1.4.7). */
+export function rangeOf(parameter: string): Range {
+  const [, prefix = 'eq', day, time] = WHEN.exec(parameter) ?? []
+  const start = Date.parse(time ? `${day}T${time}` : `${day}T00:00:00Z`)
+  const end = time ? start + 1 : start + DAY_MS
+  const text = (ms: number) => new Date(ms).toISOString()
+  if (prefix === 'ge') return { from: text(start) }
+  if (prefix === 'gt') return { from: text(end) }
+  if (prefix === 'le') return { to: text(end) }
+  if (prefix === 'lt') return { to: text(start) }
+  return { from: text(start), to: text(end) }
+}
+
+function period(date: AuditEventSearch['date']): Range {
+  const ranges = [date ?? []].flat().map(rangeOf)
+  const from = ranges
+    .flatMap((range) => range.from ?? [])
+    .sort()
+    .at(-1)
+  const to = ranges.flatMap((range) => range.to ?? []).sort()[0]
+  return { ...(from ? { from } : {}), ...(to ? { to } : {}) }
+}
+
+/** The search as filters of the trail; the patient is hashed by the caller. */
+export function soughtEvents(search: AuditEventSearch, patientRef: string | undefined): SoughtMany {
+  const { agent, action, outcome, subtype } = search
+  const code = subtype?.startsWith(ACTION_SYSTEM) ? subtype.slice(ACTION_SYSTEM.length) : subtype
+  const actions = action && actionsOf(action)
+  return {
+    ...(agent ? { actor: agent } : {}),
+    ...(patientRef ? { patientRef } : {}),
+    ...(outcome ? { outcome: OUTCOMES[outcome] } : {}),
+    ...(code !== undefined && actions ? { actions: actions.filter((name) => name === code) } : {}),
+    ...(code !== undefined && !actions ? { action: code } : {}),
+    ...(code === undefined && actions ? { actions } : {}),
+    ...period(search.date),
+  }
+}
