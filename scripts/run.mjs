@@ -34,6 +34,7 @@ const commands = {
   simulate: { script: 'simulate/main' },
   deidentify: { script: 'deidentify' },
   bench: { script: 'bench/main' },
+  'bench:auth': { script: 'bench/auth' },
   'bench:crypto': { script: 'bench/crypto' },
   'bench:fraud': { script: 'bench/fraud/main' },
   test: { bin: 'vitest/vitest.mjs', args: ['run'] },

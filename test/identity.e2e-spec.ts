@@ -191,6 +191,7 @@ describe('SMART Backend Services: a client that signs with its own key', () => {
       authorization_endpoint: `${service.url}/auth/authorize`,
       jwks_uri: `${service.url}/.well-known/jwks.json`,
       response_types_supported: ['code'],
+      grant_types_supported: ['client_credentials', 'authorization_code'],
       code_challenge_methods_supported: ['S256'],
       id_token_signing_alg_values_supported: ['ES256'],
     })

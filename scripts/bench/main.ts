@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
-const BENCHES = ['fraud', 'audit', 'crypto', 'imaging']
+const BENCHES = ['fraud', 'audit', 'crypto', 'auth', 'imaging']
 
 /** Every benchmark there is, one after the other: each is a process of its own. */
 let failed = false

@@ -7,7 +7,7 @@ export type KeyLookup = (header: JWSHeaderParameters) => Promise<KeyObject>
 const COOL_DOWN_MS = 30_000
 const TIMEOUT_MS = 3_000
 /** A key that its issuer has taken back is forgotten after this long, even if nobody names an unknown one. */
-const MAX_AGE_MS = 600_000
+const MAX_AGE_MS = 300_000
 
 /**
  * The issuer's keys, fetched when a token names an unknown one and then at most once in 30 s, so that a flood of

@@ -5,15 +5,11 @@ export type Role = (typeof ROLES)[number]
 /** What each role may do. A person gets the scopes of all their roles, as far as their application may have them. */
 export const ROLE_SCOPES: Record<Role, readonly string[]> = {
   analyst: ['data:read', 'fraud:review'],
-  radiologist: ['ai:inference', 'data:read', 'phi:reidentify'],
+  radiologist: ['ai:inference', 'data:read', 'phi:reidentify', 'phi:break-glass'],
   auditor: ['audit:read'],
   'privacy-officer': [
-    'audit:read',
-    'phi:reidentify',
-    'phi:erase',
-    'holds:write',
-    'retention:write',
-    'approvals:decide',
+    ...['audit:read', 'phi:reidentify', 'phi:erase', 'break-glass:review'],
+    ...['holds:write', 'retention:write', 'approvals:decide'],
   ],
   operator: ['data:read', 'models:write', 'policy:write', 'keys:rotate'],
 }

@@ -1,14 +1,17 @@
-import { Controller, Get, Header, Inject, Req, Res } from '@nestjs/common'
+import { Controller, Get, Header, Inject, Req } from '@nestjs/common'
 import { ApiExcludeController } from '@nestjs/swagger'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import { Public, ROLE_SCOPES } from '#libs/auth'
 import { COMPLIANCE, type Compliance } from '../compliance.js'
-import { ask, pass } from './ask.js'
+import { ask } from './ask.js'
 
 const CACHEABLE = 'public, max-age=300'
 
 /** SMART Backend Services: what a system may be registered for (FHIR resource, read and search). */
 const SMART_SCOPES = ['system/ImagingStudy.rs', 'system/DiagnosticReport.rs']
+
+const API_SCOPES = [...SMART_SCOPES, ...new Set(Object.values(ROLE_SCOPES).flat())]
+const GRANTS = ['client_credentials', 'authorization_code']
 
 /** What clients and resource servers read about this authorization server. Public by their standards. */
 @ApiExcludeController()
@@ -26,14 +29,16 @@ export class DiscoveryController {
 
   /** OpenID Connect Discovery 3. */
   @Get('openid-configuration')
-  openid(@Req() request: FastifyRequest, @Res() reply: FastifyReply) {
-    return this.document(request, reply)
+  @Header('cache-control', CACHEABLE)
+  openid(@Req() request: FastifyRequest) {
+    return this.document(request)
   }
 
   /** RFC 8414. */
   @Get('oauth-authorization-server')
-  oauth(@Req() request: FastifyRequest, @Res() reply: FastifyReply) {
-    return this.document(request, reply)
+  @Header('cache-control', CACHEABLE)
+  oauth(@Req() request: FastifyRequest) {
+    return this.document(request)
   }
 
   /** SMART App Launch 2.2, "Conformance": backend services only. */
@@ -48,21 +53,23 @@ export class DiscoveryController {
       token_endpoint: `${issuer}/auth/token`,
       token_endpoint_auth_methods_supported: ['private_key_jwt', 'client_secret_basic', 'client_secret_post'],
       token_endpoint_auth_signing_alg_values_supported: ['RS384', 'ES384', 'ES256'],
-      grant_types_supported: ['client_credentials', 'authorization_code'],
+      grant_types_supported: GRANTS,
       code_challenge_methods_supported: ['S256'],
-      scopes_supported: [...SMART_SCOPES, ...new Set(Object.values(ROLE_SCOPES).flat())],
+      scopes_supported: API_SCOPES,
       capabilities: ['client-confidential-asymmetric', 'client-confidential-symmetric', 'permission-v2'],
     }
   }
 
-  private async document(request: FastifyRequest, reply: FastifyReply) {
+  /** The provider's own document, without the grant that it knows and we do not give, with the scopes of the API. */
+  private async document(request: FastifyRequest): Promise<object> {
     const provider = await this.compliance.identity.provider()
     const answer = await ask(provider, request, {
       method: 'GET',
       url: request.url,
       accept: 'application/json',
     })
-    reply.header('cache-control', CACHEABLE)
-    return pass(reply, answer)
+    const document = JSON.parse(answer.body) as { scopes_supported: string[] }
+    const scopes_supported = [...document.scopes_supported, ...API_SCOPES]
+    return { ...document, grant_types_supported: GRANTS, scopes_supported }
   }
 }

@@ -5,7 +5,7 @@ import { z } from 'zod'
 import type { Keys } from '#libs/crypto'
 import { Artifacts, collectArtifacts } from './artifacts.js'
 import { collectAttempts, SignInAttempts } from './attempts.js'
-import { createProvider } from './provider.js'
+import type { ProviderSettings } from './provider.js'
 import { SignIn } from './sign-in.js'
 import { KeyChest, type SigningKeys } from './signing-keys.js'
 
@@ -101,10 +101,14 @@ export async function openIdentity({
   }
 }
 
-/** Providers are made for a set of keys, and anew when it changes: nothing but the keys is in them. */
-function providers(settings: Parameters<typeof createProvider>[0]): (keys: SigningKeys) => Provider {
+/**
+ * Providers are made for a set of keys, and anew when it changes: nothing but the keys is in them. Their library is
+ * loaded when the first is asked for: nobody waits for it at the start.
+ */
+function providers(settings: ProviderSettings): (keys: SigningKeys) => Promise<Provider> {
   let made: { of: string; provider: Provider } | undefined
-  return (keys) => {
+  return async (keys) => {
+    const { createProvider } = await import('./provider.js')
     const of = keys.signing.map(({ kid }) => kid).join(' ')
     if (made?.of !== of) made = { of, provider: createProvider(settings, keys) }
     return made.provider

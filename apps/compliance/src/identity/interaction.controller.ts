@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import { Body, Controller, Get, Inject, Param, Post, Req, Res } from '@nestjs/common'
 import { ApiExcludeController } from '@nestjs/swagger'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { errors, type Interaction } from 'oidc-provider'
+import type { Interaction } from 'oidc-provider'
 import { z } from 'zod'
 import { Public } from '#libs/auth'
 import { problems } from '#libs/platform'
@@ -17,7 +17,7 @@ import {
   passwordPage,
   recoveryPage,
 } from './pages.js'
-import { RESOURCE } from './provider.js'
+import { RESOURCE } from './resource.js'
 import { enrolment } from './second-factor.js'
 import type { Outcome, Step } from './sign-in.js'
 
@@ -78,7 +78,8 @@ export class InteractionController {
       const interaction = await provider.interactionDetails(request.raw, reply.raw)
       return interaction.uid === uid ? interaction : undefined
     } catch (error) {
-      if (error instanceof errors.SessionNotFound) return undefined
+      // Its class is not imported: the library is loaded when it is first needed.
+      if ((error as Error).name === 'SessionNotFound') return undefined
       throw error
     }
   }

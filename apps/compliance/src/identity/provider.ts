@@ -14,6 +14,7 @@ import { certificateAtHand, reportFailures } from './ask.js'
 import { findClient, secretMatches } from './clients.js'
 import { loggedOutPage, logoutPage, providerErrorPage } from './pages.js'
 import { findPerson, type Person } from './people.js'
+import { RESOURCE } from './resource.js'
 import type { SigningKeys } from './signing-keys.js'
 
 export interface ProviderSettings {
@@ -28,9 +29,6 @@ export interface ProviderSettings {
   /** Signs cookies. */
   cookieKey: string
 }
-
-/** The one API that tokens are for, as a resource indicator (RFC 8707): the default when none is named. */
-export const RESOURCE = 'urn:vigil:api'
 
 const INTERACTION_LIFETIME_SECONDS = 900
 const CODE_LIFETIME_SECONDS = 60

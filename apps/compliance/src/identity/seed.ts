@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg'
+import { ROLE_SCOPES } from '#libs/auth'
 import { type Operator, recordAct, registerPerson } from './administration.js'
 import { addClient, type NewClient } from './clients.js'
 import { normalEmail } from './people.js'
@@ -13,17 +14,7 @@ const APPLICATIONS: NewClient[] = [
   {
     client_id: 'console',
     name: 'Vigil console',
-    scopes: [
-      ...['data:read', 'fraud:review', 'audit:read', 'phi:reidentify', 'ai:inference'],
-      ...[
-        'models:write',
-        'policy:write',
-        'keys:rotate',
-        'holds:write',
-        'retention:write',
-        'approvals:decide',
-      ],
-    ],
+    scopes: [...new Set(Object.values(ROLE_SCOPES).flat())],
     redirect_uris: ['/console/callback'],
     first_party: true,
   },

@@ -49,7 +49,7 @@ export class LabelsController {
       await appendAudit(client, {
         tenant: caller.tenant,
         service: 'fraud',
-        actor: { type: 'client', id: caller.clientId },
+        actor: caller.actor(),
         action: 'TRANSACTION_LABELLED',
         outcome: 'success',
         subject: { type: 'transaction', id: transactionId },
