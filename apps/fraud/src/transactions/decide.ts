@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import { Counter, Histogram } from 'prom-client'
-import type { Principal } from '#libs/auth'
+import type { Actor, Principal } from '#libs/auth'
 import { type Guard, GuardError, type RunnableModel } from '#libs/inference'
 import { correlation, inTransaction, isUnavailable, metrics, newId, problems } from '#libs/platform'
 import { accountRecord } from '../features/account.js'
@@ -70,7 +70,7 @@ export interface Answer {
 
 /** A payment on its way to a batch. */
 interface Waiting extends Arrival {
-  clientId: string
+  actor: Actor
   correlationId: string
   startedAt: number
 }
@@ -119,7 +119,7 @@ export function decideTransaction(desk: Desk, caller: Principal, transaction: Tr
   const facts = factsOf(transaction)
   return desk.batcher.submit({
     tenant: caller.tenant,
-    clientId: caller.clientId,
+    actor: caller.actor(),
     transaction,
     facts,
     record: accountRecord(facts),

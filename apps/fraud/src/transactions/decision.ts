@@ -53,14 +53,14 @@ export function decisionOf(features: Features, of: Circumstances): Decision {
 
 /** What the audit log says of a decision. */
 export const entryOf = (
-  { tenant, clientId }: { tenant: string; clientId: string },
+  { tenant, actor }: { tenant: string; actor: AuditEntry['actor'] },
   answer: Decision,
   scorer: Scorer,
 ): AuditEntry => ({
   id: answer.audit_entry_id,
   tenant,
   service: 'fraud',
-  actor: { type: 'client', id: clientId },
+  actor,
   action: 'TRANSACTION_DECIDED',
   outcome: 'success',
   subject: { type: 'transaction', id: answer.transaction_id },
