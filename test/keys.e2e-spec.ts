@@ -74,6 +74,7 @@ const rotation = async () =>
 /** A rotation by this process. */
 async function turnOver(options?: { fresh: boolean }): Promise<Map<string, number>> {
   const pool = new pg.Pool({ connectionString: database.url('vigil_keys') })
+  pool.on('connect', (client) => client.on('error', () => undefined))
   const provider = LocalKeyring.open(join(dataDir, 'secrets', 'keyring.json'))
   const order = { pool, provider, record: async () => undefined, batch: 50 }
   for await (const _ of finishRotation(order, await beginRotation(order, options)));

@@ -93,6 +93,27 @@ describe('a sealed field', () => {
     expect(() => openField(otherKey, place, sealed)).toThrow(NotAuthenticError)
   })
 
+  test('no two places share a ciphertext, whatever they are called', () => {
+    const text = fc.string({ maxLength: 4, unit: fc.constantFrom('a', 'b', '.', '|', '\0', 'é') })
+    const anyPlace = fc.record({ tenant: text, table: text, column: text, row: text })
+    fc.assert(
+      fc.property(anyPlace, anyPlace, (here, there) => {
+        fc.pre(JSON.stringify(here) !== JSON.stringify(there))
+        const sealed = sealField(dataKey, here, Buffer.from('text'))
+        expect(openField(dataKey, here, sealed).toString()).toBe('text')
+        expect(() => openField(dataKey, there, sealed)).toThrow(NotAuthenticError)
+      }),
+    )
+  })
+
+  test('a tag of 4 bytes is refused, though it is the beginning of the right one', () => {
+    const sealed = sealField(dataKey, place, Buffer.from('text'))
+    for (const kept of [4, 8, 12, 15])
+      expect(() => openField(dataKey, place, sealed.subarray(0, sealed.length - 16 + kept))).toThrow(
+        NotAuthenticError,
+      )
+  })
+
   test('any changed bit is noticed', () => {
     const sealed = sealField(dataKey, place, Buffer.from('text'))
     for (let bit = 0; bit < sealed.length * 8; bit++) {

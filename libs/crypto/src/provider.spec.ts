@@ -1,12 +1,19 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { randomBytes, verify } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import type { CreateKeyCommandInput } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  freePort,
+  hasOpenBao,
+  isInstalled,
+  type OpenBao,
+  serve,
+  startOpenBao,
+  stopServers,
+} from '../../../test/support/key-services.js'
 import { AwsKms } from './aws-kms.js'
 import { LocalKeyring } from './keyring.js'
 import { KeyServiceUnavailableError, type RotatingKeyProvider } from './provider.js'
@@ -15,43 +22,10 @@ import { VaultTransit } from './vault.js'
 import { NotAuthenticError } from './xaes.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'vigil-providers-'))
-const children: ChildProcess[] = []
 afterAll(() => {
-  for (const child of children) child.kill('SIGKILL')
+  stopServers()
   rmSync(folder, { recursive: true, force: true })
 })
-
-function isInstalled(command: string, ...args: string[]): boolean {
-  try {
-    execFileSync(command, args, { stdio: 'ignore' })
-    return true
-  } catch {
-    console.warn(`skipped: ${command} is not in the PATH (CONTRIBUTING.md says how to install it)`)
-    return false
-  }
-}
-
-const freePort = () =>
-  new Promise<number>((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
-
-/** Starts a server and waits until it answers anything at all. */
-async function serve(command: string, args: string[], url: string): Promise<void> {
-  children.push(spawn(command, args, { stdio: 'ignore', cwd: folder }))
-  for (const deadline = Date.now() + 20_000; ; await setTimeout(100)) {
-    if (
-      await fetch(url)
-        .then(() => true)
-        .catch(() => false)
-    )
-      return
-    if (Date.now() > deadline) throw new Error(`${command} does not answer`)
-  }
-}
 
 const local = () => LocalKeyring.open(join(folder, `${randomBytes(4).toString('hex')}.json`))
 
@@ -142,48 +116,17 @@ conforms('a keyring that succeeds another', async () => {
   return { provider: open(), other: open() }
 })
 
-const hasBao = isInstalled('bao', 'version')
-describe.skipIf(!hasBao)('OpenBao', () => {
-  let address = ''
-  const root = randomBytes(12).toString('hex')
-  const http = async (method: string, path: string, body: object = {}) => {
-    const response = await fetch(`${address}/v1/${path}`, {
-      method,
-      headers: { 'x-vault-token': root },
-      ...(method === 'GET' ? {} : { body: JSON.stringify(body) }),
-    })
-    return response.status === 200 ? ((await response.json()) as { data: Record<string, string> }).data : {}
-  }
-  const options = () => ({ address, mount: 'transit', key: 'vigil', signingKey: 'vigil-sign' })
-
-  /** The set-up that docs/keys.md asks for, and an AppRole that may do no more than the services need. */
-  async function setUp() {
-    await http('POST', 'sys/mounts/transit', { type: 'transit' })
-    await http('POST', 'transit/keys/vigil', { type: 'aes256-gcm96', derived: true })
-    await http('POST', 'transit/keys/vigil-sign', { type: 'ecdsa-p256' })
-    const may = (path: string) => `path "transit/${path}" { capabilities = ["read", "update"] }`
-    const paths = ['datakey/plaintext/vigil', 'encrypt/vigil', 'decrypt/vigil', 'rewrap/vigil', 'keys/vigil']
-    const more = ['keys/vigil/rotate', 'sign/vigil-sign/*', 'keys/vigil-sign']
-    await http('PUT', 'sys/policies/acl/vigil', { policy: [...paths, ...more].map(may).join('\n') })
-    await http('POST', 'sys/auth/approle', { type: 'approle' })
-    await http('POST', 'auth/approle/role/vigil', { token_policies: 'vigil', token_ttl: '1h' })
-    const { role_id: roleId } = await http('GET', 'auth/approle/role/vigil/role-id')
-    const { secret_id: secretId } = await http('POST', 'auth/approle/role/vigil/secret-id')
-    const secretIdFile = join(folder, 'secret-id')
-    writeFileSync(secretIdFile, `${secretId}\n`, { mode: 0o600 })
-    return { kind: 'approle' as const, mount: 'approle', roleId: roleId!, secretIdFile }
-  }
+describe.skipIf(!hasOpenBao())('OpenBao', () => {
+  let bao: OpenBao
+  const options = () => ({ address: bao.address, mount: 'transit', key: 'vigil', signingKey: 'vigil-sign' })
   beforeAll(async () => {
-    const port = await freePort()
-    address = `http://127.0.0.1:${port}`
-    const args = ['server', '-dev', `-dev-root-token-id=${root}`, `-dev-listen-address=127.0.0.1:${port}`]
-    await serve('bao', [...args, '-dev-no-store-token'], `${address}/v1/sys/health`)
+    bao = await startOpenBao(folder)
   }, 30_000)
 
   conforms('Transit', async () => {
-    const login = await setUp()
     const tokenFile = join(folder, 'token')
-    writeFileSync(tokenFile, root, { mode: 0o600 })
+    writeFileSync(tokenFile, bao.rootToken, { mode: 0o600 })
+    const login = bao.login
     return {
       provider: new VaultTransit({ ...options(), login }),
       other: new VaultTransit({ ...options(), login: { kind: 'token-file', path: tokenFile } }),
@@ -191,18 +134,17 @@ describe.skipIf(!hasBao)('OpenBao', () => {
   })
 
   test('a revoked token is replaced by a new login; a wrong one says so and is no answer', async () => {
-    const login = await setUp()
-    const provider = new VaultTransit({ ...options(), login })
+    const provider = new VaultTransit({ ...options(), login: bao.login })
     const { plaintext, wrapped } = await provider.generateDataKey('a')
-    await http('PUT', 'sys/leases/revoke-prefix/auth/approle/login')
+    await bao.call('PUT', 'sys/leases/revoke-prefix/auth/approle/login')
     expect((await provider.unwrap(wrapped, 'a')).equals(plaintext)).toBe(true)
     const stranger = new VaultTransit({ ...options(), login: { kind: 'token', token: 'none' } })
     await expect(stranger.unwrap(wrapped, 'a')).rejects.toThrow(KeyServiceUnavailableError)
   })
 
   test('a Transit key that binds no context is refused', async () => {
-    await http('POST', 'transit/keys/plain', { type: 'aes256-gcm96' })
-    const login = { kind: 'token' as const, token: root }
+    await bao.call('POST', 'transit/keys/plain', { type: 'aes256-gcm96' })
+    const login = { kind: 'token' as const, token: bao.rootToken }
     const provider = new VaultTransit({ ...options(), key: 'plain', login })
     await expect(provider.currentVersion()).rejects.toThrow(/derived=true/)
   })
@@ -210,7 +152,7 @@ describe.skipIf(!hasBao)('OpenBao', () => {
   test('keys of a keyring move to Vault without stopping', async () => {
     const old = local()
     const { plaintext, wrapped } = await old.generateDataKey('a')
-    const vault = new VaultTransit({ ...options(), login: { kind: 'token', token: root } })
+    const vault = new VaultTransit({ ...options(), login: { kind: 'token', token: bao.rootToken } })
     const both = new Succession(vault, old)
     expect((await both.unwrap(wrapped, 'a')).equals(plaintext)).toBe(true)
     const moved = await both.rewrap(wrapped, 'a')
@@ -226,7 +168,7 @@ describe.skipIf(!hasMoto)('AWS KMS (moto)', () => {
     Object.assign(process.env, { AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'test' })
     const port = await freePort()
     const endpoint = `http://127.0.0.1:${port}`
-    await serve('moto_server', ['-H', '127.0.0.1', '-p', String(port)], endpoint)
+    await serve('moto_server', ['-H', '127.0.0.1', '-p', String(port)], endpoint, folder)
     const { CreateKeyCommand, KMSClient } = await import('@aws-sdk/client-kms')
     const region = 'eu-central-1'
     const client = new KMSClient({ endpoint, region })
