@@ -256,6 +256,22 @@ describe('erasing a patient', () => {
   })
 })
 
+test('how far a rotation came is a metric, and stays one while the database is asked in vain', async () => {
+  await admin.query(
+    `INSERT INTO keys.rotation (id, version, seen, rewrapped, total) VALUES (gen_random_uuid(), 'local 9', 7, 5, 20)`,
+  )
+  const text = await (await fetch(`${compliance.service.url}/metrics`)).text()
+  for (const line of ['seen"} 7', 'rewrapped"} 5', 'total"} 20', 'unfinished"} 1'])
+    expect(text).toContain(`vigil_key_rotation_keys{state="${line}`)
+  await admin.query('REVOKE SELECT ON keys.rotation FROM vigil_compliance')
+  const again = await fetch(`${compliance.service.url}/metrics`)
+  expect([again.status, (await again.text()).includes('vigil_key_rotation_keys{state="seen"} 7')]).toEqual([
+    200,
+    true,
+  ])
+  await admin.query('GRANT SELECT ON keys.rotation TO vigil_compliance; DELETE FROM keys.rotation')
+})
+
 describe('a key management service that is away', () => {
   test('what is known is read, what needs a new key answers 503 and leaves nothing; it recovers by itself', async () => {
     const id = await taken('MRN-OUTAGE-1')

@@ -11,6 +11,7 @@ import { ComplianceModule } from './compliance.module.js'
 import { ExportStore } from './exports/store.js'
 import { startExporting } from './exports/work.js'
 import { IdentitySettings, openIdentity } from './identity/identity.js'
+import { offerRotationMetrics } from './keys/rotation-metrics.js'
 import { LogReader } from './trail/log.js'
 import { startSequencing } from './trail/sequencing.js'
 
@@ -91,6 +92,7 @@ export async function startCompliance(config: ComplianceConfig, logger: Logger):
     operatorTenant: config.OPERATOR_TENANT,
     exports: { queue, store, hours: config.EXPORT_HOURS },
   }
+  offerRotationMetrics(pool)
   const tokens = tokenPolicy(config, pool)
   const sequencing =
     config.SEQUENCER_DATABASE_URL === undefined
