@@ -81,12 +81,26 @@ describe('the de-identification tool on its own', () => {
     writeFileSync(at('mixed', 'us.dcm'), simulateInstance({ seed: 3, kind: 'US', burnedIn: true }).bytes)
     writeFileSync(at('mixed', 'cut.dcm'), simulateInstance({ seed: 4, kind: 'CT' }).bytes.subarray(0, 5_000))
     writeFileSync(at('mixed', 'notes.txt'), 'no image at all, but a file in the folder')
-    const { status, stdout } = run('mixed', 'rest', '--key', 'project.key')
+    writeFileSync(
+      at('unseen.json'),
+      JSON.stringify({ project_key: 'project.key', policies: { burned_in_text: 'unchecked' } }),
+    )
+    const { status, stdout } = run('mixed', 'rest', '--profile', 'unseen.json')
     expect(status).toBe(2)
     expect(stdout).toContain('0 clean, 1 quarantined, 2 refused')
     expect(stdout).toMatch(/us\.dcm: text may be burned into the pixels/)
     expect(stdout).toMatch(/cut\.dcm: no DICOM that can be read: invalid_length at byte \d+ in 7FE00010/)
     expect(readdirSync(at('rest'))).toEqual(['report.json'])
+  })
+
+  test('text that is burned into pixels is blacked out, and the report says so', () => {
+    const { bytes } = simulateInstance({ seed: 3, kind: 'US', burnedIn: true })
+    writeFileSync(at('us.dcm'), bytes)
+    expect(run('us.dcm', 'masked', '--key', 'project.key').status).toBe(0)
+    const { files } = JSON.parse(readFileSync(at('masked', 'report.json'), 'utf8'))
+    expect(files['us.dcm']).toMatchObject({ outcome: 'clean', burned_in: 'cleaned' })
+    const instance = parseInstance(readFileSync(at('masked', 'us.dcm')))
+    expect(textOf(instance, 0x00280301)).toBe('NO')
   })
 
   test.each([
@@ -121,7 +135,7 @@ describe('the de-identification tool on its own', () => {
         'req',
         '-x509',
         '-newkey',
-        'rsa:1024',
+        'rsa:2048',
         '-nodes',
         '-days',
         '2',
