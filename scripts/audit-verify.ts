@@ -39,6 +39,10 @@ interface Given {
 const OWN_KEYS =
   'note: the keys came from the log itself; give --key with the ones that you keep to verify against whoever runs it'
 
+/** Of how many entries only the hashes were there to verify: without a token, or dropped after their period. */
+const by = ({ size, entries }: { size: number; entries: number }) =>
+  entries === size ? '' : ` (${size - entries} of them by their hashes alone)`
+
 async function verifyUrl(url: string, given: Given, token: string | undefined): Promise<number> {
   const bar = new SingleBar({ format: 'verifying {bar} {value}/{total} entries' })
   bar.start(1, 0)
@@ -53,10 +57,9 @@ async function verifyUrl(url: string, given: Given, token: string | undefined): 
     console.error(`NOT VERIFIED: ${result.failure}`)
     return EXIT[result.kind]
   }
-  const what = token ? 'entries' : 'entries by their hashes'
   const witnessed =
     result.witnesses.length > 0 ? `, cosigned by ${result.witnesses.join(', ')}` : ', cosigned by nobody'
-  console.log(`verified: ${result.size} ${what}, root ${result.root}${witnessed}`)
+  console.log(`verified: ${result.size} entries${by(result)}, root ${result.root}${witnessed}`)
   if (given.keys.length === 0) console.log(OWN_KEYS)
   return 0
 }

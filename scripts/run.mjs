@@ -35,6 +35,7 @@ const commands = {
   deidentify: { script: 'deidentify' },
   bench: { script: 'bench/main' },
   'bench:auth': { script: 'bench/auth' },
+  'bench:audit': { script: 'bench/audit/main' },
   'bench:crypto': { script: 'bench/crypto' },
   'bench:fraud': { script: 'bench/fraud/main' },
   test: { bin: 'vitest/vitest.mjs', args: ['run'] },

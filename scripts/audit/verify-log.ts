@@ -26,7 +26,14 @@ export interface VerifyOptions {
 }
 
 export type Verification =
-  | { ok: true; size: number; root: string; entries: number; witnesses: string[] }
+  | {
+      ok: true
+      size: number
+      root: string
+      /** Entries whose bytes were verified; of the others only the hashes. */
+      entries: number
+      witnesses: string[]
+    }
   | { ok: false; kind: FailureKind; failure: string; index?: number }
 
 /** Entries of one tile against its hashes; throws with the place of the first that differs. */
@@ -62,6 +69,13 @@ async function readEntries(source: LogSource, first: number, width: number): Pro
   throw new VerificationFailure('changed', `entry ${index} is missing`, index)
 }
 
+/** Entries below it were dropped after their period (C2SP tlog-tiles, Pruning); their hashes stay. */
+async function minimumIndex(source: LogSource): Promise<number> {
+  const text = (await source.find('/log/minimum-index'))?.toString('utf8').trim() ?? '0'
+  if (!/^\d{1,15}$/.test(text)) throw new VerificationFailure('unreadable', 'the minimum index is malformed')
+  return Number(text)
+}
+
 function openEarlier(options: VerifyOptions, keys: ReturnType<typeof readKeys>, now: TrustedCheckpoint) {
   if (options.earlier === undefined) return undefined
   const earlier = openCheckpoint(options.earlier, keys, { what: 'the earlier checkpoint' })
@@ -94,13 +108,17 @@ async function verify(options: VerifyOptions): Promise<Verification> {
       `the first ${earlier.size} entries are not those of the earlier checkpoint: history was rewritten`,
     )
   }
+  const minimum = await minimumIndex(source)
+  let entries = 0
   for (let first = 0; first < size; first += TILE_WIDTH) {
     const hashes = await tiles.read(0, first / TILE_WIDTH)
     const width = hashes.length / HASH_LENGTH
-    if (source.readsEntries) checkEntries(await readEntries(source, first, width), hashes, first)
+    if (source.readsEntries && first + width > minimum) {
+      checkEntries(await readEntries(source, first, width), hashes, first)
+      entries += width
+    }
     options.progress?.(first + width, size)
   }
-  const entries = source.readsEntries ? size : 0
   return {
     ok: true,
     size,

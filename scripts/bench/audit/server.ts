@@ -30,7 +30,10 @@ export async function startBenchServer(): Promise<BenchServer> {
       return url.href
     },
     stop: async () => {
-      await postgres.stop()
+      // The server's process does not keep ours alive while we wait for its end.
+      const waiting = setInterval(() => undefined, 1_000)
+      await postgres.stop('immediate')
+      clearInterval(waiting)
       rmSync(dataDir, { recursive: true, force: true })
     },
   }

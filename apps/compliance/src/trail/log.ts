@@ -7,6 +7,7 @@ import {
   nodesFromTiles,
   parseVerificationKey,
   proofText,
+  storedNodes,
   TILE_WIDTH,
 } from '#libs/audit'
 
@@ -80,13 +81,13 @@ export class LogReader {
   async proof(index: number): Promise<string | undefined> {
     const newest = await this.checkpoint()
     if (!newest || index >= newest.size) return undefined
-    return proofText(index, await inclusionProof(this.nodes, index, newest.size), newest.note)
+    return proofText(index, await inclusionProof(storedNodes(this.pool), index, newest.size), newest.note)
   }
 
   /** Hashes that prove the tree of `from` entries a prefix of that of `to`; undefined outside the log. */
   async consistency(from: number, to: number): Promise<Buffer[] | undefined> {
     const newest = await this.checkpoint()
     if (!newest || from < 1 || from > to || to > newest.size) return undefined
-    return consistencyProof(this.nodes, from, to)
+    return consistencyProof(storedNodes(this.pool), from, to)
   }
 }
