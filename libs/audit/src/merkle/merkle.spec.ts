@@ -6,8 +6,20 @@ import { shared } from '../../../../test/support/shared.js'
 import { decodeBundle, encodeBundle } from './bundle.js'
 import { checkpointText, parseCheckpoint, proofText } from './checkpoint.js'
 import { Frontier } from './frontier.js'
+import { growTiles, unfinishedTiles } from './growth.js'
 import { EMPTY_ROOT, leafHash, nodeHash } from './hash.js'
-import { isSignedBy, noteSigner, parseNote, parseVerificationKey, signNote, verificationKey } from './note.js'
+import {
+  cosign,
+  cosignatureKey,
+  isSignedBy,
+  isWitnessKey,
+  noteSigner,
+  parseNote,
+  parseVerificationKey,
+  signatureTime,
+  signNote,
+  verificationKey,
+} from './note.js'
 import { nodesFromTiles, parseTileNumber, tileNumberPath, tileWidth } from './tile.js'
 import { consistencyProof, inclusionProof, type NodeReader, rootOf } from './tree.js'
 import { verifyConsistency, verifyInclusion } from './verify.js'
@@ -115,6 +127,27 @@ describe.skipIf(!golden)('published known answers', () => {
       expect(isSignedBy(parseNote(note.replace(text[0], 'X')), parseVerificationKey(vkey))).toBe(false)
     }
     for (const bad of known.bad_vkeys.list) expect(() => parseVerificationKey(bad)).toThrow()
+    const good: string = known.signed_note[0].vkey
+    for (let at = 0; at < good.length; at++) {
+      const next = String.fromCharCode(good.charCodeAt(at) + 1)
+      for (const bad of [
+        good.slice(0, at),
+        good.slice(at + 1),
+        good.slice(0, at) + next + good.slice(at + 1),
+      ])
+        expect(() => parseVerificationKey(bad), bad).toThrow()
+    }
+  })
+
+  test('keys of other witnesses are read, and a tree note of the Go checksum database as a checkpoint', () => {
+    for (const key of known.cosignature_vkeys.list) expect(isWitnessKey(parseVerificationKey(key))).toBe(true)
+    const { text, n } = known.tree_note
+    expect(parseCheckpoint(text)).toEqual({
+      origin: 'go.sum database tree',
+      size: n,
+      root: leafHash(Buffer.from('hello world')),
+    })
+    expect(checkpointText(parseCheckpoint(text))).toBe(text)
   })
 
   test('a checkpoint pair of another witness', () => {
@@ -182,6 +215,10 @@ test.skipIf(!worked).each(['eight', 'n300', 'n70000'])(
     for (const key of [example.logVkey, example.witnessVkey]) {
       expect(isSignedBy(parseNote(cosigned), parseVerificationKey(key))).toBe(true)
     }
+    const witness = noteSigner(example.witnessVkey.split('+')[0], Buffer.from(example.witnessSeedHex, 'hex'))
+    expect(cosignatureKey(witness)).toBe(example.witnessVkey)
+    const time = signatureTime(parseNote(cosigned), parseVerificationKey(example.witnessVkey))!
+    expect(checkpoint + cosign(witness, parseNote(checkpoint).text, time)).toBe(cosigned)
     const read = nodesFromTiles(async ({ level, n }) => {
       const width = tileWidth(level, n, size)
       const file = join(
@@ -217,5 +254,34 @@ test.skipIf(!tessera)('a log that Tessera wrote: checkpoints, tiles and entries 
     const { size, root } = parseCheckpoint(note.text)
     expect(isSignedBy(note, vkey), name).toBe(true)
     expect((await rootOf(nodesOf(leaves), size)).equals(root), name).toBe(true)
+    // The private half of its key is published in the documentation of Tessera, for tests.
+    const seed = Buffer.from('AeymY/SZAX0jZcJ8enZ5FY1Dz+wTML2yWSkK+9DSF3eg', 'base64').subarray(1)
+    const again = signNote(noteSigner('example.com/log/testdata', seed), note.text)
+    expect(again, name).toBe(readFileSync(join(tessera!, name), 'utf8'))
   }
+})
+
+test('tiles that grow in any steps are those of a log that was written at once', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1, maxLength: 8 }), (steps) => {
+      const stored = new Map<string, Buffer>()
+      const leaves = leavesOf(steps.reduce((sum, step) => sum + step))
+      let size = 0
+      for (const step of steps) {
+        const known = unfinishedTiles(size).map(({ level, n }) => ({
+          level,
+          n,
+          hashes: stored.get(`${level}/${n}`)!,
+        }))
+        const grown = growTiles(known, size, Buffer.concat(leaves.slice(size, size + step)))
+        for (const { level, n, hashes } of grown) stored.set(`${level}/${n}`, hashes)
+        size += step
+      }
+      const whole = growTiles([], 0, Buffer.concat(leaves))
+      expect(stored.size).toBe(whole.length)
+      for (const { level, n, hashes } of whole) expect(stored.get(`${level}/${n}`)?.equals(hashes)).toBe(true)
+    }),
+    { numRuns: 30 },
+  )
+  expect(() => growTiles([], 5, leafHash(Buffer.from('x')))).toThrow(/does not end at 5/)
 })
