@@ -60,3 +60,9 @@ export function holdsCardNumber(text: string): boolean {
     }),
   )
 }
+
+/** For a field that is stored as it is: what a schema says of a card number in it. */
+export const noCardNumber = [
+  (text: string): boolean => !holdsCardNumber(text),
+  'looks like a card number: send a token or an account number instead',
+] as const

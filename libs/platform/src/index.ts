@@ -1,5 +1,5 @@
 export { MAX_JSON_DEPTH, parseForm, parseJson } from './body.js'
-export { holdsCardNumber } from './card-number.js'
+export { holdsCardNumber, noCardNumber } from './card-number.js'
 export { BaseConfig, readConfig } from './config.js'
 export { type Correlation, correlation, correlationFrom, withCorrelation } from './correlation.js'
 export { createPool, inTransaction, isUnavailable, sqlState } from './database.js'

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { noCardNumber } from '#libs/platform'
 import { Reason } from '../approvals/approval.js'
 
 export const RETENTION_CLASSES = ['phi', 'payment', 'default'] as const
@@ -22,7 +23,7 @@ export const NewHold = z
   .strictObject({
     /** The patient's own identifier; only its keyed hash is kept. */
     patient: text.optional(),
-    subject: text.optional(),
+    subject: text.refine(...noCardNumber).optional(),
     correlation_id: z.uuid().optional(),
     period: Period.optional(),
     reason: Reason,

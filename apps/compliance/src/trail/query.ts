@@ -1,14 +1,17 @@
 import { z } from 'zod'
 import { AuditEntry } from '#libs/audit'
+import { noCardNumber } from '#libs/platform'
 
 const text = z.string().min(1).max(128)
+/** Whoever looks leaves what they looked for in the log, which forgets nothing. */
+const identifier = text.refine(...noCardNumber)
 const instant = z.iso.datetime({ offset: true })
 
 /** What an entry must be; all that are given must hold. */
 export const EntryFilters = z.strictObject({
-  actor: text.optional(),
+  actor: identifier.optional(),
   action: AuditEntry.shape.action.optional(),
-  subject: text.optional(),
+  subject: identifier.optional(),
   /** The patient's own identifier: hashed before it is looked up, stored and logged nowhere. */
   patient: text.optional(),
   correlation_id: z.uuid().optional(),

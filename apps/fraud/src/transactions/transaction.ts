@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import canonicalize from 'canonicalize'
 import { z } from 'zod'
-import { holdsCardNumber } from '#libs/platform'
+import { holdsCardNumber, noCardNumber } from '#libs/platform'
 import { CURRENCIES, toMinorUnits } from './currency.js'
 
 /**
@@ -45,12 +45,12 @@ export const text = (max: number) =>
     .max(max)
     .regex(/^[^\p{Cc}\p{Zl}\p{Zp}\p{Cs}]*$/u, 'must not hold control characters')
 
-const CARD = 'looks like a card number: send a token or an account number instead'
+const [, CARD] = noCardNumber
 
 /** An id that a payment system gave: of a payment, an account or a merchant. Never a card number (PCI DSS 3.5). */
 export const Identifier = text(128)
   .min(1)
-  .refine((value) => !holdsCardNumber(value), CARD)
+  .refine(...noCardNumber)
 
 const Amount = z
   .union([z.number(), z.string().max(16)], 'must be a number or a decimal string')
