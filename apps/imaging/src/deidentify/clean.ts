@@ -37,7 +37,7 @@ const TELLING_CODES: ReadonlySet<number> = new Set([TAG.personCode, TAG.institut
 const LONGEST_TEXT: Record<string, number> = { LO: 64, SH: 16, ST: 1024, LT: 10_240 }
 const LONGEST_VALUE = 0xffff_fffe
 const NO_BYTES = Buffer.alloc(0)
-const trimmed = (bytes: Buffer): string => bytes.toString('latin1').replace(/[\0 ]+$/, '')
+const trimmed = (bytes: Buffer): string => bytes.toString('latin1').replace(/(?<![\0 ])[\0 ]+$/, '')
 
 /** Writes the elements of an instance again, cleaned; what stays as it is, is copied from the source. */
 export class Cleaner {

@@ -57,7 +57,7 @@ export class Collector {
     const bytes = bytesOf(this.dataset, element)
     const text = CHARSET_VRS.has(vr) ? decodeText(bytes, context.charset).text : bytes.toString('latin1')
     for (const raw of text.split('\\')) {
-      const value = raw.replace(/[\0 ]+$/, '').trimStart()
+      const value = raw.replace(/(?<![\0 ])[\0 ]+$/, '').trimStart()
       if (value && !this.isOurs(value)) this.add(element.tag, vr, value, numbersOnly)
     }
   }

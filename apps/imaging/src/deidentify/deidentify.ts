@@ -123,7 +123,7 @@ function newSopInstance(source: Source, { keys, options }: Order): string {
 const SERIES_PLACE = [0x0020000d, 0x0020000e, 0x00200012, 0x00200013]
 
 const metaText = (source: Source, tag: number): string =>
-  (source.meta.get(tag)?.toString('latin1') ?? '').replace(/[\0 ]+$/, '')
+  (source.meta.get(tag)?.toString('latin1') ?? '').replace(/(?<![\0 ])[\0 ]+$/, '')
 
 /** A SOP class is what it says only as a UID: anything else is left out of the meta information. */
 function sopClassOf(source: Source): Buffer | undefined {

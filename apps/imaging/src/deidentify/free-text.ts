@@ -11,7 +11,7 @@ const PART = /[^-/_+]+/g
 
 /** What in a text looks like it tells of somebody, whoever it is (E.3.6): dates, phones, addresses, labelled IDs, titled names. */
 const PATTERNS: readonly RegExp[] = [
-  /[\w.+-]+@[\w-]+(?:\.[\w-]+)+/g,
+  /(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+/g,
   /\b(?:19|20)\d{2}([-/])\d{1,2}\1\d{1,2}\b/g,
   /\b\d{1,2}([-/])\d{1,2}\1(?:19|20)\d{2}\b/g,
   /\b\d{2}\.\d{2}\.(?:19|20)\d{2}\b/g,
@@ -46,7 +46,7 @@ function usefulWords(text: string, identifiers: Identifiers): Range[] {
       afterTitle = false
       continue
     }
-    const bare = word[0].replace(/\.+$/, '')
+    const bare = word[0].replace(/(?<!\.)\.+$/, '')
     if (TITLES.has(bare.toUpperCase()) || (bare.length === 2 && TITLE.test(word[0]))) {
       afterTitle = true
       continue

@@ -18,7 +18,7 @@ const TOKEN = /[\p{L}\p{N}]+/gu
 const EASTERN = /[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]/
 const DATE_LIKE =
   /\d{8}|\d{1,4}[-./ ]\d{1,2}[-./ ]\d{1,4}|\d{1,2}[-./ ]?[A-Z]{3}[-./ ]?\d{4}|[A-Z]{3} \d{1,2}, \d{4}/g
-const UID_LIKE = /[0-9]+(?:\.[0-9]+){3,}/g
+const UID_LIKE = /(?<![0-9])[0-9]+(?:\.[0-9]+){3,}/g
 
 const isCommon = (word: string): boolean => COMMON.has(word) || isMedical(word)
 const tokensOf = (folded: string): string[] => folded.match(TOKEN) ?? []

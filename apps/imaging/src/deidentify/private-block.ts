@@ -22,7 +22,7 @@ export function safePrivate(dataset: Bytes, elements: readonly Element[]): Set<n
     const name = dataset
       .subarray(element.valueStart, element.valueEnd)
       .toString('latin1')
-      .replace(/[\0 ]+$/, '')
+      .replace(/(?<![\0 ])[\0 ]+$/, '')
     if (safe.has(name)) creators.set(element.tag, name)
   }
   const kept = new Set<number>()

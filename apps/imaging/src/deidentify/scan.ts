@@ -67,7 +67,7 @@ export class Scanner {
 
   /** Numbers and dates that are among the identifiers go as a whole. */
   private numbers(text: string): Scanned {
-    const parts = text.replace(/[\0 ]+$/, '').split('\\')
+    const parts = text.replace(/(?<![\0 ])[\0 ]+$/, '').split('\\')
     if (!parts.some((part) => this.identifiers.hasNumber(part))) return CLEAN
     const kept = parts.map((part) => (this.identifiers.hasNumber(part) ? '' : part)).join('\\')
     return { kind: 'cleaned', value: Buffer.from(/^\\*$/.test(kept) ? '' : kept) }

@@ -52,7 +52,7 @@ const textIn = (dataset: Bytes, elements: readonly Element[], tag: number): stri
   return element
     ? bytesOf(dataset, element)
         .toString('latin1')
-        .replace(/[\0 ]+$/, '')
+        .replace(/(?<![\0 ])[\0 ]+$/, '')
     : ''
 }
 

@@ -67,7 +67,7 @@ export function textOf({ dataset, elements }: Dataset, tag: number): string | un
     dataset
       .subarray(element.valueStart, Math.min(element.valueEnd, element.valueStart + LONGEST_TEXT))
       .toString('latin1')
-      .replace(/[\0 ]+$/, '')
+      .replace(/(?<![\0 ])[\0 ]+$/, '')
       .trimStart()
   )
 }

@@ -49,7 +49,7 @@ function sniff(bytes: Bytes, at: number): string | undefined {
   return big >= 2 && big <= ACR_GROUP && explicit ? TRANSFER_SYNTAX.bigEndian : undefined
 }
 
-const uidText = (bytes: Buffer): string => bytes.toString('latin1').replace(/[\0 ]+$/, '')
+const uidText = (bytes: Buffer): string => bytes.toString('latin1').replace(/(?<![\0 ])[\0 ]+$/, '')
 
 /** Where the meta information begins: after the preamble, or at once where a sender left the preamble out. */
 function metaStart(bytes: Bytes): number {
