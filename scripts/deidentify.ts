@@ -93,16 +93,20 @@ async function deidentify(input: string, output: string, values: Values): Promis
     noTTYOutput: false,
   })
   bar.start(tasks.length, 0)
+  const begun = performance.now()
   await deidentifyAll(tasks, data, threads, ({ name }, record) => {
     records.set(name, record)
     bar.increment()
   })
+  const seconds = (performance.now() - begun) / 1000
   bar.stop()
   // Beside new names the old ones would be a key to who is who: such a report does not go with the images.
   const beside = profile.file_names === 'uid' ? `${resolve(output)}-report.json` : join(output, 'report.json')
   const report = values.report ?? beside
   writeFileSync(report, `${JSON.stringify(reportOf(profile, records), null, 2)}\n`, { mode: 0o640 })
-  console.log(`${summarize(records)}\nwhat was done to each: ${report}`)
+  console.log(
+    `${tasks.length} files in ${seconds.toFixed(2)} s: ${summarize(records)}\nwhat was done to each: ${report}`,
+  )
   const outcomes = new Set([...records.values()].map(({ outcome }) => outcome))
   return outcomes.has('failed') ? 1 : outcomes.has('quarantined') || outcomes.has('rejected') ? 2 : 0
 }

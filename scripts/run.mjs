@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // The one door to every command: brings its own Node and dependencies where they are missing, builds, runs.
 // Plain JavaScript without dependencies, because nothing is installed yet when it starts.
 import { spawn, spawnSync } from 'node:child_process'
@@ -33,6 +34,9 @@ const commands = {
   models: { script: 'models' },
   simulate: { script: 'simulate/main' },
   deidentify: { script: 'deidentify' },
+  'deidentify:score': { script: 'deidentify-score' },
+  'fuzz:dicom': { script: 'fuzz-dicom' },
+  'bench:imaging': { script: 'bench/imaging/main' },
   bench: { script: 'bench/main' },
   'bench:auth': { script: 'bench/auth' },
   'bench:audit': { script: 'bench/audit/main' },

@@ -61,6 +61,13 @@ const WHOLE = 8 * 1024 * 1024
 const MOST_PARTS = 512
 
 let scratch = Buffer.alloc(0)
+let lastFolder = ''
+
+function makeFolder(path: string): void {
+  if (path === lastFolder) return
+  mkdirSync(path, { recursive: true })
+  lastFolder = path
+}
 
 function readRange(file: number, start: number, into: Buffer): Buffer {
   let length = 0
@@ -154,7 +161,7 @@ export async function deidentifyFile(
         ...(outcome.path ? { path: outcome.path } : {}),
       }
     const target = naming.kind === 'keep' ? name : freeName(output, outcome.sopInstanceUid, naming.since)
-    mkdirSync(dirname(join(output, target)), { recursive: true })
+    makeFolder(dirname(join(output, target)))
     write(join(output, target), outcome.file.chunks())
     // A folder of scans is often named after the patient.
     const tells = naming.kind === 'keep' && outcome.tellsOf(name)

@@ -11,6 +11,7 @@ export { decryptFile, encryptFile } from './file.js'
 export { KeyCache } from './key-cache.js'
 export { LocalKeyring } from './keyring.js'
 export { type Keys, lazyUnwrap, openKeys, openProvider } from './open-keys.js'
+export { OpenedFile } from './opened-file.js'
 export { PatientKeys } from './patient-keys.js'
 export {
   type GeneratedKey,

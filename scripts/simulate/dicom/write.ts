@@ -12,7 +12,7 @@ export type Syntax = keyof typeof SYNTAXES
 /** An element to write: tag, VR, and text, numbers (of US), bytes (little endian 16-bit words for OW) or items. */
 export type Content = [tag: number, vr: string, value: string | number | Buffer | Content[][]]
 
-const LONG = new Set(['OB', 'OW', 'SQ', 'UN', 'UT'])
+const LONG = new Set(['OB', 'OW', 'SQ', 'UC', 'UN', 'UT'])
 
 function valueBytes([, vr, value]: Content, bigEndian: boolean, explicit: boolean): Buffer {
   if (typeof value === 'number') {

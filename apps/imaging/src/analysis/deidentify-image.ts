@@ -7,6 +7,8 @@ import { parseInstance } from '../deidentify/dicom/parse.js'
 import { type Order, type PixelFinding, UNCHECKED } from '../deidentify/order.js'
 import type { ReportLine } from '../deidentify/report.js'
 import type { Imaging } from '../imaging.js'
+import { openLarge } from '../large/image.js'
+import { LARGE } from '../large/task.js'
 import { findInPixels } from '../pixels/finding.js'
 import type { Blob } from '../storage/blob-store.js'
 import { fence, findBlob, type ImageRow, keepDeidentified } from '../storage/images.sql.js'
@@ -55,27 +57,66 @@ async function findingOf(imaging: Imaging, original: Buffer, { limits }: Order):
   return findInPixels(instance, await imaging.textFinder())
 }
 
+async function keep(
+  imaging: Imaging,
+  image: ImageRow,
+  blob: Blob,
+  summary: DeidentificationSummary,
+): Promise<void> {
+  await inTransaction(imaging.pool, async (client) => {
+    await fence(client, image)
+    await keepDeidentified(client, image, blob, summary)
+  })
+}
+
+/** Cleans what is too large for memory, on a thread, from encrypted file to encrypted file. Nobody looks at its pixels. */
+async function deidentifyLarge(
+  imaging: Imaging,
+  image: ImageRow,
+  original: Blob,
+  order: Order,
+): Promise<void> {
+  const { store } = imaging
+  const inflatedBytes = imaging.limits.imageBytes
+  const large = await openLarge({ place: await store.place(original), order, inflatedBytes })
+  try {
+    const { outcome } = large
+    if (outcome.kind === 'rejected') throw new PermanentFailure('failed', `dicom_${outcome.code}`)
+    if (outcome.kind === 'sound') throw new Error('A thread that was to clean only read')
+    if (outcome.kind === 'quarantined') {
+      const summary = summarize(outcome.report, order.options, 'quarantined')
+      throw new PermanentFailure('quarantined', outcome.reason, summary)
+    }
+    const blob = await store.write(image.tenant, 'deidentified', large.chunks())
+    await keep(imaging, image, blob, summarize(outcome.report, order.options, 'clean'))
+  } finally {
+    await large.close()
+  }
+}
+
 /**
  * The image without its identifiers: from the store where an earlier run left it, else made now and stored. What
- * cannot be made clean ends the image in quarantine.
+ * cannot be made clean ends the image in quarantine. Undefined where it is stored, but too large to be in memory.
  */
-export async function deidentifyImage(imaging: Imaging, image: ImageRow): Promise<Buffer> {
-  const { store, pool } = imaging
+export async function deidentifyImage(imaging: Imaging, image: ImageRow): Promise<Buffer | undefined> {
+  const { store } = imaging
   const { tenant } = image
-  if (image.deidentified) return store.readWhole(await blobOf(imaging, image.deidentified, tenant))
-  const original = await store.readWhole(await blobOf(imaging, image.original, tenant))
+  if (image.deidentified) {
+    const done = await blobOf(imaging, image.deidentified, tenant)
+    return done.bytes > LARGE ? undefined : store.readWhole(done)
+  }
+  const source = await blobOf(imaging, image.original, tenant)
   const order: Order = {
     options: [],
     keys: imaging.deidentificationKeys(tenant),
     limits: { ...LIMITS, inflatedBytes: imaging.limits.imageBytes },
   }
+  if (source.bytes > LARGE) return void (await deidentifyLarge(imaging, image, source, order))
+  const original = await store.readWhole(source)
   const outcome = deidentify(original, order, await findingOf(imaging, original, order))
   refuseUnclean(outcome, order)
   const blob = await store.write(tenant, 'deidentified', segments(outcome.bytes))
-  await inTransaction(pool, async (client) => {
-    await fence(client, image)
-    await keepDeidentified(client, image, blob, summarize(outcome.report, order.options, 'clean'))
-  })
+  await keep(imaging, image, blob, summarize(outcome.report, order.options, 'clean'))
   return outcome.bytes
 }
 

@@ -20,11 +20,17 @@ async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
   return Promise.race([work, limit]).finally(() => clearTimeout(timer))
 }
 
+const TOO_LARGE = Promise.resolve({
+  kind: 'refused',
+  reason: 'out_of_domain',
+  detail: 'The instance is larger than any that the model was made for',
+} as const)
+
 /** From the de-identified bytes to the model's answer: nothing else of the image is in reach here. */
 async function analyse(
   imaging: Imaging,
   log: RunLog,
-  clean: Buffer,
+  clean: Buffer | undefined,
   modality: string,
 ): Promise<AnalysisResult> {
   const model = modelFor(imaging.models, modality)
@@ -33,7 +39,7 @@ async function analyse(
     await log.skip('analyse')
     return withoutPrediction('no_model_for_modality', `There is no model for ${modality}`)
   }
-  const pixels = await log.step('decode', () => pixelsFor(model.card, clean, modality))
+  const pixels = await log.step('decode', () => (clean ? pixelsFor(model.card, clean, modality) : TOO_LARGE))
   if (pixels.kind === 'refused') {
     await log.skip('analyse')
     return withoutPrediction(pixels.reason, pixels.detail)

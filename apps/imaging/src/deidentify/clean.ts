@@ -35,6 +35,8 @@ export interface Job {
 const TELLING_CODES: ReadonlySet<number> = new Set([TAG.personCode, TAG.institutionCode])
 /** Characters that a value of the VR may have (PS3.5 6.2). */
 const LONGEST_TEXT: Record<string, number> = { LO: 64, SH: 16, ST: 1024, LT: 10_240 }
+/** Pixel Data, Float Pixel Data, Double Float Pixel Data. */
+const PIXELS: ReadonlySet<number> = new Set([0x7fe00008, 0x7fe00009, TAG.pixelData])
 const LONGEST_VALUE = 0xffff_fffe
 const NO_BYTES = Buffer.alloc(0)
 const trimmed = (bytes: Buffer): string => bytes.toString('latin1').replace(/(?<![\0 ])[\0 ]+$/, '')
@@ -111,7 +113,7 @@ export class Cleaner {
 
   private keep(element: Element, context: Context, { option }: Resolved, out: Rope): boolean {
     const vr = vrOf(element)
-    const isPixels = (element.tag & 0xfffffff0) >>> 0 === 0x7fe00000 && element.tag !== 0x7fe00001
+    const isPixels = PIXELS.has(element.tag)
     const scanned = isPixels
       ? this.scanner.pixels(element, this.job.nativePixels)
       : this.scanner.scan(element, context.charset, option !== undefined)

@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import { itemContext } from './context.js'
 import { type Context, type Decider, TAG, UID_OF_STANDARD } from './decide.js'
 import type { Bytes } from './dicom/bytes.js'
@@ -55,6 +56,7 @@ export class Collector {
     const vr = vrOf(element)
     if (!CHARSET_VRS.has(vr) && !['AE', 'UR', 'UI', 'DA', 'DT'].includes(vr)) return
     const bytes = bytesOf(this.dataset, element)
+    if (vr === 'PN' && (!isAscii(bytes) || bytes.includes(0x1b))) this.identifiers.addWritten(bytes)
     const text = CHARSET_VRS.has(vr) ? decodeText(bytes, context.charset).text : bytes.toString('latin1')
     for (const raw of text.split('\\')) {
       const value = raw.replace(/(?<![\0 ])[\0 ]+$/, '').trimStart()

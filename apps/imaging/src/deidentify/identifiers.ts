@@ -1,5 +1,6 @@
 import { writtenForms } from './dates.js'
 import { type Folded, fold, sourceRange } from './fold.js'
+import { memo } from './memo.js'
 import { isMedical } from './vocabulary.js'
 
 /** Shortest run that tells of somebody wherever it stands, also within another word. */
@@ -20,8 +21,14 @@ const DATE_LIKE =
   /\d{8}|\d{1,4}[-./ ]\d{1,2}[-./ ]\d{1,4}|\d{1,2}[-./ ]?[A-Z]{3}[-./ ]?\d{4}|[A-Z]{3} \d{1,2}, \d{4}/g
 const UID_LIKE = /(?<![0-9])[0-9]+(?:\.[0-9]+){3,}/g
 
+/** What separates the parts of a name, escape sequences of ISO 2022 among it. */
+const WRITTEN_PARTS = /[\^=\\ ]|\p{Cc}(?:\$\(?[A-D@]|\$\)[A-C]|[()-][A-Za-z])?/u
+
 const isCommon = (word: string): boolean => COMMON.has(word) || isMedical(word)
 const tokensOf = (folded: string): string[] => folded.match(TOKEN) ?? []
+
+/** The images of one study share their dates. */
+const formsOf = memo(writtenForms, 64)
 
 /** Half-open range of UTF-16 units. */
 export type Range = [from: number, to: number]
@@ -39,6 +46,15 @@ export class Identifiers {
   private readonly uids = new Set<string>()
   /** Dates as in DA, and numbers: what may stand in numeric values. */
   private readonly numeric = new Set<string>()
+
+  /** Names as their own character set writes them. */
+  readonly writtenNames: Buffer[] = []
+
+  /** The parts of a name that is not plain ASCII, in bytes. */
+  addWritten(value: Buffer): void {
+    for (const part of value.toString('latin1').split(WRITTEN_PARTS))
+      if (part.length >= GRAM) this.writtenNames.push(Buffer.from(part, 'latin1'))
+  }
 
   private addStrong(text: string): void {
     if (this.strong.has(text)) return
@@ -100,7 +116,7 @@ export class Identifiers {
 
   /** A DA or DT value. */
   addDate(value: string): void {
-    const forms = writtenForms(value)
+    const forms = formsOf(value)
     const [date] = forms
     if (!date || COMMON.has(date) || this.dates.has(date)) return
     for (const form of forms) this.dates.add(form)

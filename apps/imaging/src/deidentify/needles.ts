@@ -4,7 +4,8 @@ export class Needles {
   private readonly byFirst = new Map<number, Buffer[]>()
   private longest = 0
 
-  constructor(texts: readonly string[]) {
+  constructor(texts: readonly string[], written: readonly Buffer[] = []) {
+    for (const bytes of written) this.add(bytes)
     for (const text of texts) {
       // As text is folded: in capitals; and as most people write it.
       const written = [text, text.toLowerCase(), text[0] + text.slice(1).toLowerCase()]

@@ -16,8 +16,28 @@ const PIECE = 1024 * 1024
 const FRAGMENT_HEAD = 2048
 const FRAGMENT_TAIL = 256
 
+/** Values up to this length are looked at before anything is prepared for a search. */
+const SMALL = 4096
+
+/** Whether six bytes of text could stand in a value: printable ones in a row, a zero after each where it is UTF-16. */
+function mayHoldText(bytes: Buffer): boolean {
+  let run = 0
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at]!
+    if (byte >= 0x20 && byte !== 0x7f) run++
+    else if (byte !== 0 || run === 0 || bytes[at - 1] === 0) run = 0
+    if (run >= 6) return true
+  }
+  return false
+}
+
+/** What numbers, dates and ages are written with (PS3.5 6.2); anything else in such a value is text in the wrong place. */
+const isNumeric = (text: string): boolean => /^[\d.+\-eE\\ :DWMY]*$/.test(text.replaceAll('\0', ''))
+
+/** Line ends, ends of strings, and what invokes another character set. */
+const CONTROLS = new Set([0x00, 0x0a, 0x0d, 0x1b])
 const isPrintable = (bytes: Buffer): boolean =>
-  bytes.every((byte) => (byte >= 0x20 && byte !== 0x7f) || byte === 0x0a || byte === 0x0d || byte === 0)
+  bytes.every((byte) => (byte >= 0x20 && byte !== 0x7f) || CONTROLS.has(byte))
 
 /** Looks through values that stay for what tells of somebody. */
 export class Scanner {
@@ -36,8 +56,11 @@ export class Scanner {
     if (length < 2) return CLEAN
     const vr = vrOf(element)
     if (TEXT_VRS.has(vr)) return this.text(bytesOf(this.dataset, element), vr, charset, identifiers)
-    if (NUMERIC_TEXT_VRS.has(vr) && wanted) return CLEAN
-    if (NUMERIC_TEXT_VRS.has(vr)) return this.numbers(bytesOf(this.dataset, element).toString('latin1'))
+    if (NUMERIC_TEXT_VRS.has(vr)) {
+      const text = bytesOf(this.dataset, element).toString('latin1')
+      if (!isNumeric(text)) return this.text(bytesOf(this.dataset, element), 'LO', charset, identifiers)
+      return wanted ? CLEAN : this.numbers(text)
+    }
     if (vr === 'UI' || length < 6) return CLEAN
     if (vr === 'UN' && length <= PIECE) {
       const bytes = bytesOf(this.dataset, element)
@@ -74,7 +97,8 @@ export class Scanner {
   }
 
   private binary(start: number, end: number): Scanned {
-    this.needles ??= new Needles(this.identifiers.needles())
+    if (end - start <= SMALL && !mayHoldText(this.dataset.subarray(start, end))) return CLEAN
+    this.needles ??= new Needles(this.identifiers.needles(), this.identifiers.writtenNames)
     const step = PIECE - this.needles.overlap
     for (let at = start; at < end; at += step)
       if (this.needles.isIn(this.dataset.subarray(at, Math.min(at + PIECE, end)))) return LEFT

@@ -1,4 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
+import { memo } from './memo.js'
 
 /** Keys of a project: held apart from what is de-identified with them (45 CFR 164.514(c)). */
 export interface DeidentificationKeys {
@@ -40,6 +41,18 @@ export function isReplacedUid(keys: DeidentificationKeys, uid: string): boolean 
  * project's key: the same everywhere and at any time, without a table. Doing it again changes nothing.
  */
 export function replaceUid(keys: DeidentificationKeys, uid: string): string {
+  let replace = replacements.get(keys)
+  if (!replace) {
+    replace = memo((original) => derivedUid(keys, original), 256)
+    replacements.set(keys, replace)
+  }
+  return replace(uid)
+}
+
+/** The images of one study share most of their UIDs: the last ones are not derived again. */
+const replacements = new WeakMap<DeidentificationKeys, (uid: string) => string>()
+
+function derivedUid(keys: DeidentificationKeys, uid: string): string {
   if (isReplacedUid(keys, uid)) return uid
   return `2.25.${BigInt(`0x${checked(keys.uid, mac(keys.uid, uid)).toString('hex')}`)}`
 }

@@ -1,6 +1,8 @@
 import { DicomError, type DicomErrorCode } from '../deidentify/dicom/error.js'
 import { LIMITS } from '../deidentify/dicom/limits.js'
 import { parseInstance } from '../deidentify/dicom/parse.js'
+import { openLarge } from '../large/image.js'
+import { LARGE } from '../large/task.js'
 import type { Blob, BlobStore } from '../storage/blob-store.js'
 
 /** Why a file is not taken in. */
@@ -38,6 +40,20 @@ export function gate(width: number): <T>(work: () => Promise<T>) => Promise<T> {
 const CHECKED_AT_ONCE = 2
 const enter = gate(CHECKED_AT_ONCE)
 
-/** Checks a stored file as it will be read later: decrypted from disk. */
+async function defectOfLarge(
+  store: BlobStore,
+  image: Blob,
+  inflatedBytes: number,
+): Promise<Defect | undefined> {
+  const large = await openLarge({ place: await store.place(image), inflatedBytes })
+  await large.close()
+  return large.outcome.kind === 'rejected' ? large.outcome.code : undefined
+}
+
+/** Checks a stored file as it will be read later: decrypted from disk; a large one piece by piece on a thread. */
 export const verifyStored = (store: BlobStore, image: Blob, inflatedBytes: number) =>
-  enter(async () => defectOf(await store.readWhole(image), inflatedBytes))
+  enter(async () =>
+    image.bytes > LARGE
+      ? defectOfLarge(store, image, inflatedBytes)
+      : defectOf(await store.readWhole(image), inflatedBytes),
+  )

@@ -5,6 +5,13 @@ import { dirname, join } from 'node:path'
 import { decryptFile, encryptFile, type KeyProvider } from '#libs/crypto'
 import { isUuid, newId } from '#libs/platform'
 
+/** An encrypted file, and what opens it. */
+export interface SealedPlace {
+  path: string
+  key: Uint8Array
+  aad: Uint8Array
+}
+
 /** Originals hold PHI and are kept apart from what was de-identified. */
 export type BlobKind = 'original' | 'deidentified'
 
@@ -131,6 +138,13 @@ export class BlobStore {
     const context = keyContext(blob)
     const key = await this.keys.unwrap(blob.wrappedKey, context)
     yield* decryptFile(key, Buffer.from(context), createReadStream(this.path(blob), { highWaterMark: BATCH }))
+  }
+
+  /** What it takes to read a file at any place, on another thread. */
+  async place(blob: Blob): Promise<SealedPlace> {
+    const context = keyContext(blob)
+    const key = await this.keys.unwrap(blob.wrappedKey, context)
+    return { path: this.path(blob), key: Uint8Array.from(key), aad: Buffer.from(context) }
   }
 
   /** The whole plaintext in memory. */
