@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { readCertificate } from '../../apps/imaging/src/deidentify/envelope.js'
 import { contradiction, OPTION_NAMES, type Option } from '../../apps/imaging/src/deidentify/options.js'
 import type { Order } from '../../apps/imaging/src/deidentify/order.js'
-import { TextDetector } from '../../apps/imaging/src/pixels/text/detector.js'
+import type { TextDetector } from '../../apps/imaging/src/pixels/text/detector.js'
 import type { Look } from './file.js'
 
 /** A de-identification profile: what a privacy officer decides once and a data manager uses. */
@@ -99,12 +99,16 @@ function certificateAt(path: string): string {
   }
 }
 
+/** The networks and their runtime are loaded by whoever needs them, not by every run. */
+const loadDetector = async (): Promise<TextDetector> =>
+  (await import('../../apps/imaging/src/pixels/text/detector.js')).TextDetector.load()
+
 /** How a profile looks at pixels: with one detector for all files of a thread, loaded when the first needs it. */
 export function lookFor({ policies }: ProfileFile): Look {
   if (policies.burned_in_text === 'unchecked') return undefined
   let detector: Promise<TextDetector> | undefined
   return () => {
-    detector ??= TextDetector.load()
+    detector ??= loadDetector()
     return detector
   }
 }

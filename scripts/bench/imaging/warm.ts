@@ -9,7 +9,8 @@ const files = readdirSync(input).map((name) => ({ input: join(input, name), name
 const seconds: number[] = []
 for (let round = 0; round < 3 + Number(rounds); round++) {
   const begun = performance.now()
-  for (const file of files) await deidentifyFile(file, output, { options: [], keys }, { kind: 'keep' }, undefined)
+  for (const file of files)
+    await deidentifyFile(file, output, { options: [], keys }, { kind: 'keep' }, undefined)
   seconds.push((performance.now() - begun) / 1000)
 }
 const last = seconds.slice(3).toSorted((a, b) => a - b)
