@@ -35,9 +35,19 @@ const services = Object.entries(compose.services)
 const ours = ['compliance', 'fraud', 'imaging'] as const
 
 describe('docker-compose.yml', () => {
-  test('runs the three services, a witness, PostgreSQL, Redis and the gateway', () => {
+  test('runs the three services, a witness, PostgreSQL, Redis and the gateway; keys are turned over on demand', () => {
     expect(Object.keys(compose.services).sort()).toEqual(
-      ['compliance', 'fraud', 'gateway', 'imaging', 'migrate', 'postgres', 'redis', 'witness'].sort(),
+      [
+        'compliance',
+        'fraud',
+        'gateway',
+        'imaging',
+        'migrate',
+        'postgres',
+        'redis',
+        'rotate-keys',
+        'witness',
+      ].sort(),
     )
   })
 
@@ -55,7 +65,7 @@ describe('docker-compose.yml', () => {
     }
   })
 
-  test.each([...ours, 'migrate'])('%s starts a file that the build makes', (name) => {
+  test.each([...ours, 'migrate', 'rotate-keys'])('%s starts a file that the build makes', (name) => {
     const script = compose.services[name]?.command?.[1] ?? ''
     expect(existsSync(script.replace(/^dist\//, '').replace(/\.js$/, '.ts')), script).toBe(true)
   })

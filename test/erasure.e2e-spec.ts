@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { blindIndex, KeyCache } from '#libs/crypto'
+import { openDetails } from '#libs/audit'
+import { blindIndex, KeyCache, KeyDestroyedError } from '#libs/crypto'
 import { createLogger, type RunningService } from '#libs/platform'
 import { ImagingConfig, startImaging } from '../apps/imaging/src/start.js'
 import { verifyLog } from '../scripts/audit/verify-log.js'
@@ -115,6 +116,22 @@ const files = () =>
     e.isFile(),
   )
 
+/** What the entry of the first look at a patient holds, sealed, of who that was. */
+async function whatTheTrailSealed(id: string) {
+  const client = new pg.Client({ connectionString: compliance.database.url('vigil_compliance') })
+  await client.connect()
+  try {
+    const { rows } = await admin.query<{ id: string; tenant: string; sealed: string }>(
+      `SELECT id, tenant, convert_from(body, 'UTF8')::jsonb #>> '{entry,sealed}' AS sealed FROM audit.entry
+       WHERE action = 'PHI_ACCESS' AND outcome = 'success' AND subject_id = $1 LIMIT 1`,
+      [id],
+    )
+    return await openDetails(client, compliance.keyring, rows[0]!)
+  } finally {
+    await client.end()
+  }
+}
+
 describe('erasing a patient', () => {
   test('takes two persons; then nothing opens any more, in any process, and every proof still verifies', async () => {
     const other = await startOther()
@@ -175,6 +192,8 @@ describe('erasing a patient', () => {
       [refOf('MRN-ERASE-1')],
     )
     expect(keys).toEqual([{ patient: 0, files: 0 }])
+    await expect(whatTheTrailSealed(first)).rejects.toThrow(KeyDestroyedError)
+    expect(await whatTheTrailSealed(kept)).toMatchObject({ patient_id: 'MRN-KEPT-1' })
     expect((await submit('MRN-ERASE-1')).status).toBe(409)
     expect((await submit('MRN-ERASE-1', other)).json.detail).toMatch(/was erased/)
 
@@ -193,7 +212,7 @@ describe('erasing a patient', () => {
     ])
     expect(JSON.parse(entries.at(-1).body).entry.details).toEqual({
       approval: asked.body.id,
-      destroyed: { data_keys: 1, files: 2, images: 1 },
+      destroyed: { data_keys: expect.any(Number), files: 2, images: 1 },
     })
     expect(JSON.stringify(entries)).not.toContain('MRN-ERASE-1')
 
@@ -306,6 +325,41 @@ describe('a key management service that is away', () => {
 
 const imagesStored = async () =>
   (await admin.query('SELECT count(*)::int AS n FROM imaging.image')).rows[0].n as number
+
+test.each<[string, (bytes: Buffer) => Buffer]>([
+  ['with a flipped bit', (bytes) => Buffer.from(bytes.map((byte, at) => (at === 90 ? byte ^ 1 : byte)))],
+  ['cut', (bytes) => bytes.subarray(0, bytes.length - 20)],
+  ['with a tag of 4 bytes', (bytes) => bytes.subarray(0, bytes.length - 12)],
+])(
+  'a file that was altered on the disk, %s, is not handed out, and that is recorded',
+  async (_how, alter) => {
+    const id = await taken('MRN-DISK')
+    const { rows } = await admin.query('SELECT deidentified FROM imaging.image WHERE correlation_id = $1', [
+      id,
+    ])
+    const found = files().find(({ name }) => name === rows[0].deidentified)!
+    const path = join(found.parentPath, found.name)
+    const bytes = readFileSync(path)
+    writeFileSync(path, alter(bytes))
+    const token = await compliance.issuer.token({ scopes: ['data:read'], clientId: 'clinic' })
+    const read = async () => {
+      const response = await fetch(`${imaging.url}/api/v1/images/${id}/deidentified`, {
+        headers: { authorization: `Bearer ${token}` },
+      })
+      return { status: response.status, text: await response.text() }
+    }
+    const refused = await read()
+    expect(refused.status).toBe(500)
+    expect(JSON.parse(refused.text)).toMatchObject({ type: 'urn:vigil:problem:internal' })
+    const { rows: trail } = await admin.query(
+      `SELECT actor_id, outcome FROM audit.entry WHERE action = 'IMAGE_DAMAGED' AND subject_id = $1`,
+      [id],
+    )
+    expect(trail).toEqual([{ actor_id: 'clinic', outcome: 'failure' }])
+    writeFileSync(path, bytes)
+    expect((await read()).status).toBe(200)
+  },
+)
 
 test('a ciphertext that was moved to another row, column or tenant by SQL opens nowhere, and nothing of it leaves', async () => {
   const [mine, other] = [await taken('MRN-MOVE-1'), await taken('MRN-MOVE-1')]

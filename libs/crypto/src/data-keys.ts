@@ -77,9 +77,16 @@ export async function existingDataKey(
   return unwrap(provider, scope, await find(client, scope))
 }
 
-/** The data key of a tenant for one purpose, made on first use; from the provider's cache it costs one query. */
-export const purposeKey = (
+/**
+ * The data key of a tenant for one purpose, made on first use. It is of no person, so no erasure can meet it: known
+ * and cached, it costs one query.
+ */
+export async function purposeKey(
   client: ClientBase,
   provider: KeyProvider,
   { tenant, purpose }: Omit<KeyScope, 'subject'>,
-): Promise<DataKey> => dataKeyFor(client, provider, { tenant, purpose, subject: tenant })
+): Promise<DataKey> {
+  const scope = { tenant, purpose, subject: tenant }
+  const known = await find(client, scope)
+  return known ? unwrap(provider, scope, known) : dataKeyFor(client, provider, scope)
+}

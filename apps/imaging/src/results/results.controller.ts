@@ -1,10 +1,10 @@
-import { Readable } from 'node:stream'
 import { Controller, Get, Headers, Inject, Param, StreamableFile } from '@nestjs/common'
 import { ApiHeader, ApiOkResponse, ApiProduces } from '@nestjs/swagger'
 import { PURPOSES_OF_USE, requirePurpose } from '#libs/audit'
 import { Caller, type Principal, Scopes } from '#libs/auth'
 import { isUuid, problems } from '#libs/platform'
 import { IMAGING, type Imaging } from '../imaging.js'
+import { handOn } from '../storage/damage.js'
 import { findBlob, findImage } from '../storage/images.sql.js'
 import { findView } from './outcome.js'
 import { Patient, revealPatient } from './patient.js'
@@ -51,7 +51,8 @@ export class ResultsController {
     const image = isUuid(id) ? await findImage(pool, id, caller.tenant) : undefined
     const blob = image?.deidentified ? await findBlob(pool, image.deidentified, caller.tenant) : undefined
     if (!blob) throw missing()
-    return new StreamableFile(Readable.from(store.read(blob)), {
+    const reader = { tenant: caller.tenant, actor: caller.actor(), correlationId: id }
+    return new StreamableFile(await handOn(this.imaging, reader, store.read(blob)), {
       type: 'application/dicom',
       disposition: `attachment; filename="${id}.dcm"`,
       length: blob.bytes,
