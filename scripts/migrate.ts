@@ -3,6 +3,7 @@ import pg from 'pg'
 import { z } from 'zod'
 import { seedIdentities } from '../apps/compliance/src/identity/seed.js'
 import { readConfig } from '../libs/platform/src/config.js'
+import { retentionFrom, setRetention } from '../migrations/retention.js'
 import { migrate } from '../migrations/run.js'
 import { credentialsIn } from './supervise/secrets.js'
 
@@ -32,7 +33,12 @@ async function main(): Promise<void> {
   })
   const client = new pg.Client({ connectionString: config.DATABASE_URL })
   await client.connect()
-  await seedIdentities(client, credentialsIn(config.DATA_DIR)).finally(() => client.end())
+  try {
+    await seedIdentities(client, credentialsIn(config.DATA_DIR))
+    await setRetention(client, retentionFrom(process.env))
+  } finally {
+    await client.end()
+  }
   console.log(
     `The database is up to date; the clients' credentials are in ${config.DATA_DIR}/credentials.json`,
   )

@@ -3,6 +3,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { decodeBundle, ExportVerifier, leafHash, parseNote, verifyInclusion } from '#libs/audit'
 import { newId } from '#libs/platform'
+import { retentionFrom, setRetention } from '../migrations/retention.js'
 import { type ComplianceUnderTest, type HttpClient, startComplianceUnderTest } from './support/compliance.js'
 
 interface RetentionView {
@@ -231,6 +232,22 @@ describe('a month of the trail', () => {
     const reader = await compliance.client({ scopes: ['audit:read'] })
     expect((await ask('entry_2015_05', reader)).status).toBe(403)
   })
+})
+
+test('periods are the configuration of whoever administers the database, within the law', async () => {
+  await setRetention(admin, retentionFrom({ RETENTION_PAYMENT: 'P400D', RETENTION_DEFAULT: '7 years' }))
+  const { body } = await alice.get<{ classes: object[] }>('/api/v1/audit/retention')
+  expect(body.classes).toEqual([
+    { class: 'default', period: '7 years' },
+    { class: 'payment', period: '400 days' },
+    { class: 'phi', period: '6 years' },
+  ])
+  for (const wrong of [
+    { RETENTION_PHI: 'P5Y' },
+    { RETENTION_PAYMENT: 'soon' },
+    { RETENTION_PAYMENT: '-1 days' },
+  ])
+    await expect(setRetention(admin, retentionFrom(wrong))).rejects.toThrow(/^RETENTION_/)
 })
 
 test('the database drops nothing without the approval of exactly this', async () => {

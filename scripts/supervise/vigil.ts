@@ -2,6 +2,7 @@ import { chmodSync, existsSync, mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import pg from 'pg'
 import { seedIdentities } from '../../apps/compliance/src/identity/seed.js'
+import { type RetentionPeriods, retentionFrom, setRetention } from '../../migrations/retention.js'
 import { migrate } from '../../migrations/run.js'
 import { freePort } from '../embedded/port.js'
 import { writeSecret } from '../embedded/secret.js'
@@ -66,12 +67,14 @@ async function prepareDatabase(
   adminUrl: string,
   passwords: RolePasswords,
   credentials: Credentials,
+  periods: RetentionPeriods,
 ): Promise<void> {
   await migrate(adminUrl, passwords)
   const client = new pg.Client({ connectionString: adminUrl })
   await client.connect()
   try {
     await seedIdentities(client, credentials)
+    await setRetention(client, periods)
   } finally {
     await client.end()
   }
@@ -162,7 +165,7 @@ export async function startVigil({ dataDir: folder, env, log }: Options): Promis
     }
     const credentials = credentialsIn(dataDir)
     const passwords = rolePasswordsIn(dataDir)
-    await prepareDatabase(adminUrl, passwords, credentials)
+    await prepareDatabase(adminUrl, passwords, credentials, retentionFrom(env))
     // For the commands: a role of their own, no more.
     for (const name of ['fraud', 'keys', 'identity'] as const)
       writeSecret(
