@@ -1,5 +1,6 @@
 /** The rules of the house (docs/adr, CONTRIBUTING.md): who may import whom. */
 const PURE = [
+  '^apps/compliance/src/(fhir/(audit-event|balp|search)|exports/csv|disclosures/disclosure|trail/query)\\.ts$',
   '^apps/fraud/src/(features|policy)/(?!.*\\.sql\\.ts$)',
   '^apps/fraud/src/scoring/reasons\\.ts$',
   '^apps/fraud/src/transactions/(transaction|currency|answer)\\.ts$',

@@ -68,8 +68,11 @@ function clientWith(url: string, bearer: string): HttpClient {
 
 export async function startComplianceUnderTest(
   settings: Record<string, string | number> = {},
+  /** What has happened before the service is started. */
+  before: (database: TestDatabase) => Promise<void> = async () => undefined,
 ): Promise<ComplianceUnderTest> {
   const [database, issuer] = await Promise.all([createTestDatabase(), startIssuer()])
+  await before(database)
   const dataDir = mkdtempSync(join(tmpdir(), 'vigil-compliance-'))
   const logLines: string[] = []
   const config = ComplianceConfig.parse({
