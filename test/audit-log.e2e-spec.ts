@@ -7,9 +7,11 @@ import {
   addCheckpointText,
   appendAudit,
   isSignedBy,
+  noteSigner,
   parseCheckpoint,
   parseNote,
   parseVerificationKey,
+  signNote,
 } from '#libs/audit'
 import { createLogger, newId, type RunningService } from '#libs/platform'
 import { ComplianceConfig, startCompliance } from '../apps/compliance/src/start.js'
@@ -303,5 +305,20 @@ describe('a database that is set back', () => {
     await start({ AUDIT_ORIGIN: 'vigil.invalid/audit-2' })
     await grow(1)
     await administer(`DROP DATABASE ${name()}_backup`)
+  })
+
+  test('does not sign with another key than that of what was published', async () => {
+    await stop()
+    const own = readFileSync(published, 'utf8')
+    const stranger = noteSigner('vigil.invalid/audit-2', Buffer.alloc(32, 9))
+    writeFileSync(published, signNote(stranger, parseNote(own).text))
+    await start({ AUDIT_ORIGIN: 'vigil.invalid/audit-2' })
+    await expect
+      .poll(auditReadiness)
+      .toEqual([503, expect.stringMatching(/not signed by the key of the log/)])
+    await stop()
+    writeFileSync(published, own)
+    await start({ AUDIT_ORIGIN: 'vigil.invalid/audit-2' })
+    await expect.poll(auditReadiness).toEqual([200, 'ok'])
   })
 })

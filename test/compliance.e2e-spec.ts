@@ -259,13 +259,25 @@ describe('the trail', () => {
     expect(bodies[0]).toEqual(bodies[2])
   })
 
-  test('when the entry cannot be written, nothing is shown', async () => {
+  test('when the entry cannot be written, nothing is shown and no token is given', async () => {
     const bearer = await tokenOf(auditor)
-    await admin.query('REVOKE EXECUTE ON FUNCTION audit.append(uuid, text) FROM vigil_app')
-    const answer = await get('/api/v1/audit/entries', bearer)
-    await admin.query('GRANT EXECUTE ON FUNCTION audit.append(uuid, text) TO vigil_app')
-    expect(answer.status).toBe(500)
-    expect(await answer.text()).not.toContain('entries')
+    const { id } = (await list('limit=1', bearer)).entries[0]!
+    const { rows } = await admin.query<{ definition: string }>(
+      `SELECT pg_get_functiondef('audit.append(uuid, text)'::regprocedure) AS definition`,
+    )
+    await admin.query(`CREATE OR REPLACE FUNCTION audit.append(entry_id uuid, entry text) RETURNS timestamptz
+      LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the disk is full' USING ERRCODE = 'disk_full'; END $$`)
+    try {
+      const reads = ['', `/${id}`, `/${id}/proof`].map((path) => get(`/api/v1/audit/entries${path}`, bearer))
+      for (const answer of await Promise.all([...reads, form(auditor)])) {
+        expect(answer.status).toBeGreaterThanOrEqual(500)
+        expect(answer.headers.get('content-type')).toMatch(/problem\+json/)
+        expect(await answer.text()).not.toMatch(/TOKEN_ISSUED|access_token|c2sp|disk/)
+      }
+    } finally {
+      await admin.query(rows[0]!.definition)
+    }
+    expect((await form(auditor)).status).toBe(200)
   })
 })
 

@@ -81,6 +81,12 @@ export async function untilReady(
     if (await answers(`${url}/ready`)) return
     await sleep(50)
   }
+  const said = await fetch(`${url}/ready`).then(
+    (response) => response.text(),
+    () => 'nothing',
+  )
   const tail = readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-5).join('\n')
-  throw new Error(`${name} is not ready after ${timeoutMs / 1000} s. The end of ${logFile}:\n${tail}`)
+  throw new Error(
+    `${name} is not ready after ${timeoutMs / 1000} s. It says: ${said}\nThe end of ${logFile}:\n${tail}`,
+  )
 }

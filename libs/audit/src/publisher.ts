@@ -31,8 +31,11 @@ export class Publisher {
 
   /** Throws BrokenHistoryError where the tree cannot continue what was published. */
   async examine(): Promise<void> {
-    const { pool } = this.options
-    await continuedRoot(storedNodes(pool), await this.newest(), await treeSize(pool))
+    const { pool, published } = this.options
+    const newest = await this.newest()
+    if (newest && !this.isOwn(newest.note))
+      throw new BrokenHistoryError(`The checkpoint in ${published.path} is not signed by the key of the log`)
+    await continuedRoot(storedNodes(pool), newest, await treeSize(pool))
   }
 
   /** As `examine`, by the size alone: cheap enough for every tick. */
@@ -59,6 +62,10 @@ export class Publisher {
     this.stored = true
   }
 
+  private isOwn(note: string): boolean {
+    return isSignedBy(parseNote(note), parseVerificationKey(verificationKey(this.options.signer)))
+  }
+
   private sign(root: Buffer, size: number): SignedCheckpoint {
     const { signer } = this.options
     return readSigned(signNote(signer, checkpointText({ origin: signer.name, size, root })))
@@ -80,7 +87,7 @@ export class Publisher {
     if (note === undefined) return undefined
     const known = readSigned(note)
     if (known.origin !== signer.name) return undefined
-    if (!isSignedBy(parseNote(note), parseVerificationKey(verificationKey(signer))))
+    if (!this.isOwn(note))
       throw new BrokenHistoryError(
         'The newest checkpoint of the database is not signed by the key of the log',
       )
