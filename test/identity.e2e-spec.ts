@@ -329,6 +329,44 @@ describe('a person signs in', () => {
     expect((await askToSignIn({}, visitor)).page.text).toContain('Sign in')
   })
 
+  test('somebody else at the same machine gets their own session, and the first one’s is over', async () => {
+    const { visitor, page } = await signIn('ana@example.org')
+    codeIn(page)
+    const asked = await askToSignIn({ prompt: 'login' }, visitor)
+    expect(asked.page.text).toContain('Sign in')
+    const back = await visitor.submit(asked.page, { email: 'otto@example.org', password: PASSWORD })
+    const token = await tokenOf(await redeem(codeIn(back), asked.verifier))
+    expect(decodeJwt(token.access_token).sub).toBe(people['otto@example.org']!.id)
+  })
+
+  test('who is disabled while signed in is asked to sign in again, in vain', async () => {
+    const { visitor, page } = await signIn('otto@example.org')
+    codeIn(page)
+    await admin.query(`UPDATE identity.person SET disabled_at = now() WHERE email = 'otto@example.org'`)
+    const asked = await askToSignIn({}, visitor)
+    expect(asked.page.text).toContain('Sign in')
+    expect((await visitor.submit(asked.page, { email: 'otto@example.org', password: PASSWORD })).status).toBe(
+      403,
+    )
+    await admin.query(`UPDATE identity.person SET disabled_at = NULL WHERE email = 'otto@example.org'`)
+  })
+
+  test('signing out without a session needs no script either', async () => {
+    const visitor = new Visitor(service.url)
+    const page = await visitor.visit('/auth/logout')
+    expect(page.text).not.toMatch(/<script/i)
+    expect((await visitor.submit(page)).text).toContain('Signed out')
+  })
+
+  test('an ID token opens nothing', async () => {
+    const { page, verifier } = await signIn('rosa@example.org')
+    const { access_token, id_token } = await tokenOf(await redeem(codeIn(page), verifier))
+    const read = (bearer: string) =>
+      fetch(`${service.url}/api/v1/audit/entries?limit=1`, { headers: { authorization: `Bearer ${bearer}` } })
+    expect((await read(access_token)).status).toBe(200)
+    expect((await read(id_token!)).status).toBe(401)
+  })
+
   test('the page is closed to frames, scripts and other forms; its cookies to scripts and other sites', async () => {
     const { page, visitor } = await askToSignIn()
     const policy = page.headers.get('content-security-policy')!
@@ -438,6 +476,21 @@ describe('guessing', () => {
     expect(failed.find(({ actor }) => actor.id === 'unknown')).toMatchObject({ outcome: 'denied' })
     await admin.query(`UPDATE identity.sign_in_attempt SET locked_until = now()`)
     expect((await guess('lock@example.org', PASSWORD)).status).toBe(303)
+  })
+
+  test('an address that floods is refused without a look, and without an entry for each try', async () => {
+    const asked = await askToSignIn()
+    await admin.query(
+      `UPDATE identity.sign_in_attempt SET failures = 40, last_at = now(), locked_until = now() + interval '5 min'`,
+    )
+    const before = (await trail('LOGIN_FAILED')).length
+    const fields = { email: 'ana@example.org', password: PASSWORD }
+    const statuses = await Promise.all(
+      Array.from({ length: 20 }, async () => (await asked.visitor.submit(asked.page, fields)).status),
+    )
+    expect(new Set(statuses)).toEqual(new Set([403]))
+    expect(await trail('LOGIN_FAILED')).toHaveLength(before)
+    await admin.query('DELETE FROM identity.sign_in_attempt')
   })
 })
 

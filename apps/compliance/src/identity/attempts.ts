@@ -13,6 +13,8 @@ interface Row {
 export interface Try {
   allowed: boolean
   locked: boolean
+  /** The address has used its tries up, whoever it asks for: nothing is looked at, nothing is written. */
+  flooding: boolean
 }
 
 /** Counts sign-ins that fail, by account (whether it exists or not) and by address; what it keeps names neither. */
@@ -32,10 +34,12 @@ export class SignInAttempts {
   async begin(account: string, address: string): Promise<Try> {
     return inTransaction(this.pool, async (client) => {
       const ofAddress = await this.count(client, this.hash('address', address), ADDRESS_LOCK_OUT)
+      if (!ofAddress.allowed) return { allowed: false, locked: false, flooding: true }
       const ofAccount = await this.count(client, this.hash('account', account), ACCOUNT_LOCK_OUT)
       return {
-        allowed: ofAddress.allowed && ofAccount.allowed,
+        allowed: ofAccount.allowed,
         locked: ofAddress.locked || ofAccount.locked,
+        flooding: false,
       }
     })
   }
@@ -50,7 +54,7 @@ export class SignInAttempts {
     )
   }
 
-  private async count(client: pg.ClientBase, key: Buffer, rules: LockOut): Promise<Try> {
+  private async count(client: pg.ClientBase, key: Buffer, rules: LockOut) {
     await client.query(
       `INSERT INTO identity.sign_in_attempt (key, failures, last_at) VALUES ($1, 0, to_timestamp(0))
        ON CONFLICT (key) DO NOTHING`,

@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { Public } from '#libs/auth'
 import { COMPLIANCE, type Compliance } from '../compliance.js'
 import { ask, pass } from './ask.js'
-import { pagePolicy } from './pages.js'
+import { pagePolicy, withoutScript } from './pages.js'
 
 const LogoutForm = z.object({ xsrf: z.string().max(128), logout: z.string().max(8).optional() })
 
@@ -52,7 +52,8 @@ export class AuthorizeController {
       accept: 'text/html',
       ...(form ? { form } : {}),
     })
-    reply.header('content-security-policy', pagePolicy())
-    return pass(reply, answer)
+    const { content, target } = withoutScript(answer.body)
+    reply.header('content-security-policy', pagePolicy(target ? [target] : []))
+    return pass(reply, { ...answer, body: content })
   }
 }

@@ -109,8 +109,18 @@ export class InteractionController {
     if (outcome.is === 'refused') return this.ask(turn, step, { refused: true, email })
     if (outcome.is === 'next') return this.ask(turn, outcome.step, { codes: outcome.recoveryCodes })
     const { interaction } = turn
+    await this.endOther(interaction, outcome.personId)
     interaction.result = { login: { accountId: outcome.personId, amr: outcome.factors, remember: false } }
     return this.leave(turn)
+  }
+
+  /** Somebody else sits at the machine now: whose session it was is out. */
+  private async endOther(interaction: Interaction, personId: string): Promise<void> {
+    const before = interaction.session
+    if (!before || before.accountId === personId) return
+    const provider = await this.compliance.identity.provider()
+    await (await provider.Session.find(before.cookie))?.destroy()
+    Object.assign(interaction, { session: undefined })
   }
 
   private async ask(

@@ -180,6 +180,26 @@ export const logoutPage = (form: string): string =>
 <button type="submit" form="op.logoutForm" class="quiet">Stay signed in</button>`,
   )
 
+/** `form` posts itself where scripts run; here somebody presses the button. */
+const continuePage = (action: string, inputs: string): string =>
+  page(
+    'One more step',
+    `<form method="post" action="${action}">${inputs}<button type="submit" autofocus>Continue</button></form>`,
+  )
+
+const SELF_POSTING = /<form method="post" action="([^"]*)">([\s\S]*?)<noscript>/
+
+/** A page of the provider that posts a form by script, as one of ours without any; the action is escaped already. */
+export function withoutScript(html: string): { content: string; target?: string } {
+  const [, action, inputs] = html.includes('<script') ? (SELF_POSTING.exec(html) ?? []) : []
+  if (action === undefined || inputs === undefined) return { content: html }
+  const plain = action.replaceAll('&amp;', '&')
+  return {
+    content: continuePage(action, inputs),
+    ...(URL.canParse(plain) ? { target: new URL(plain).origin } : {}),
+  }
+}
+
 export const loggedOutPage = (): string => page('Signed out', '<p>You can close this page.</p>')
 
 export const expiredPage = (): string =>

@@ -2,6 +2,7 @@ import Provider, {
   type Account,
   type Configuration,
   errors,
+  interactionPolicy,
   type KoaContextWithOIDC,
   type UnknownObject,
 } from 'oidc-provider'
@@ -104,6 +105,17 @@ async function loadExistingGrant(context: KoaContextWithOIDC, pool: pg.Pool) {
   return grant
 }
 
+/** The library's policy; and whoever was disabled while their session lasted is asked to sign in, in vain. */
+function signInPolicy() {
+  const { base, Check } = interactionPolicy
+  const policy = base()
+  const gone = new Check('account_gone', 'the account is not there any more', 'login_required', ({ oidc }) =>
+    Boolean(oidc.session?.accountId && !oidc.account),
+  )
+  policy.get('login')!.checks.add(gone)
+  return policy
+}
+
 /** RFC 9068 2.2.3 and our tenant; the certificate that the token is bound to (RFC 8705 3.1). */
 function tokenClaims(context: KoaContextWithOIDC): UnknownObject {
   const client = clientOf(context)
@@ -185,7 +197,10 @@ function configurationOf(settings: ProviderSettings, keys: SigningKeys): Configu
       end_session: '/auth/logout',
       jwks: '/.well-known/jwks.json',
     },
-    interactions: { url: (_context, interaction) => `/auth/interaction/${interaction.uid}` },
+    interactions: {
+      url: (_context, interaction) => `/auth/interaction/${interaction.uid}`,
+      policy: signInPolicy(),
+    },
     pkce: { required: () => true },
     responseTypes: ['code'],
     scopes: ['openid', 'profile', 'email'],

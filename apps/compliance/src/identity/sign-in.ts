@@ -55,7 +55,9 @@ export class SignIn {
   ): Promise<Outcome> {
     const { pool, attempts, secondFactor } = this.settings
     const account = normalEmail(email)
-    const { allowed, locked } = await attempts.begin(account, address)
+    const { allowed, locked, flooding } = await attempts.begin(account, address)
+    // An address that floods knows that it does: it is not worth a slow hash, nor an entry for each try.
+    if (flooding) return { is: 'refused' }
     const person = await findPersonByEmail(pool, account)
     const matches = await passwordMatches(person?.passwordHash, password)
     if (!allowed || !matches) return this.refuse(person, address, 'password', { allowed, locked })
@@ -74,7 +76,8 @@ export class SignIn {
     code: string,
     address: string,
   ): Promise<Outcome> {
-    const { allowed, locked } = await this.settings.attempts.begin(step.email, address)
+    const { allowed, locked, flooding } = await this.settings.attempts.begin(step.email, address)
+    if (flooding) return { is: 'refused' }
     const person = await findPerson(this.settings.pool, step.personId)
     const factor = allowed && person ? await this.useCode(person, code) : undefined
     if (!factor) return this.refuse(person, address, 'second factor', { allowed, locked })
