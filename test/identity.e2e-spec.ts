@@ -456,6 +456,28 @@ describe('a second factor', () => {
   })
 })
 
+test('where a second factor is required, nobody gets in without setting one up', async () => {
+  const port = await freePort(0)
+  const strict = await startCompliance(
+    ComplianceConfig.parse({
+      DATABASE_URL: database.url('vigil_compliance'),
+      DATA_DIR: dataDir,
+      PORT: port,
+      ISSUER: `http://127.0.0.1:${port}`,
+      SECOND_FACTOR: 'required',
+      RATE_LIMITS: '{"token":10000}',
+      DRAIN_DELAY_MS: 0,
+    }),
+    createLogger('compliance', 'silent'),
+  )
+  const { visitor, page } = await askToSignIn({}, new Visitor(strict.url))
+  expect(page.text).not.toContain('name="enrol"')
+  const enrol = await visitor.submit(page, { email: 'ana@example.org', password: PASSWORD })
+  expect(enrol.text).toContain('Set up a second factor')
+  expect((await visitor.submit(enrol, { code: '123456' })).status).toBe(403)
+  await strict.stop()
+})
+
 describe('guessing', () => {
   const guess = async (email: string, password: string) => {
     const { visitor, page } = await askToSignIn()

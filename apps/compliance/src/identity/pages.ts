@@ -133,7 +133,11 @@ export const recoveryPage = ({ csrf, codes }: FormPage & { codes: readonly strin
   page(
     'Recovery codes',
     `<p>Each of these lets you in once if you lose your app. They are shown <strong>only now</strong>: print them or write them down.</p>
-<ul class="codes">${codes.map((code) => `<li>${html(code)}</li>`).join('')}</ul>
+${
+  codes.length > 0
+    ? `<ul class="codes">${codes.map((code) => `<li>${html(code)}</li>`).join('')}</ul>`
+    : '<p class="alert">They were shown before this page was loaded again. If you did not keep them, ask for a reset of your second factor.</p>'
+}
 ${form(csrf, '<button type="submit">I have kept them: continue</button>')}`,
   )
 
