@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { machine, type Row, report } from '../report.js'
 import { writeFrames, writeSlices } from './material.js'
 import { measure, type Peer, peers, type Run } from './peers.js'
+import { benchPixels } from './pixels.js'
 
 const USAGE = `npm run bench:imaging -- [--files 200] [--rounds 3] [--large-mib 1024]
 De-identifies headers against gdcmanon, dcmodify and pydicom, on the same files, in the same run, one tool after the other
@@ -100,7 +101,7 @@ function largeRows(root: string, key: string, mib: number): Row[] {
   ]
 }
 
-function main(): void {
+async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       files: { type: 'string', default: '200' },
@@ -168,9 +169,10 @@ function main(): void {
       machine: host,
       rows: largeRows(root, key, Number(values['large-mib'])),
     })
+    report({ title: 'finding text in the pixels of one frame', machine: host, rows: await benchPixels() })
   } finally {
     rmSync(root, { recursive: true, force: true })
   }
 }
 
-main()
+await main()

@@ -1,8 +1,8 @@
 import { createCanvas, GlobalFonts, type SKRSContext2D } from '@napi-rs/canvas'
-import type { Picture } from '../../apps/imaging/src/pixels/picture.js'
-import type { Region } from '../../apps/imaging/src/pixels/text/region.js'
-import { createPhantom, type Kind } from '../simulate/dicom/phantom.js'
-import type { Random } from '../simulate/random.js'
+import type { Picture } from '../../../apps/imaging/src/pixels/picture.js'
+import type { Region } from '../../../apps/imaging/src/pixels/text/region.js'
+import { createPhantom, type Kind } from '../../simulate/dicom/phantom.js'
+import type { Random } from '../../simulate/random.js'
 
 /** A word drawn into a picture, where its ink lies. */
 export interface PlantedWord extends Region {
