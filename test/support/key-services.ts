@@ -45,7 +45,7 @@ export interface OpenBao {
   rootToken: string
   /** An AppRole that may do no more than the services and who rotates need. */
   login: { kind: 'approle'; mount: string; roleId: string; secretIdFile: string }
-  call(method: string, path: string, body?: object): Promise<Record<string, string>>
+  call(method: string, path: string, body?: object, namespace?: string): Promise<Record<string, string>>
 }
 
 export async function startOpenBao(folder: string): Promise<OpenBao> {
@@ -54,10 +54,10 @@ export async function startOpenBao(folder: string): Promise<OpenBao> {
   const address = `http://127.0.0.1:${port}`
   const args = ['server', '-dev', `-dev-root-token-id=${rootToken}`, `-dev-listen-address=127.0.0.1:${port}`]
   await serve('bao', [...args, '-dev-no-store-token'], `${address}/v1/sys/health`, folder)
-  const call = async (method: string, path: string, body: object = {}) => {
+  const call = async (method: string, path: string, body: object = {}, namespace = '') => {
     const response = await fetch(`${address}/v1/${path}`, {
       method,
-      headers: { 'x-vault-token': rootToken },
+      headers: { 'x-vault-token': rootToken, ...(namespace ? { 'x-vault-namespace': namespace } : {}) },
       ...(method === 'GET' ? {} : { body: JSON.stringify(body) }),
     })
     return response.status === 200 ? ((await response.json()) as { data: Record<string, string> }).data : {}

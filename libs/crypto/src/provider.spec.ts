@@ -1,10 +1,12 @@
 import { randomBytes, verify } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createServer as createTlsServer } from 'node:tls'
 import type { CreateKeyCommandInput } from '@aws-sdk/client-kms'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createAuthority, hasOpenssl } from '../../../test/support/certificates.js'
 import {
   freePort,
   hasOpenBao,
@@ -147,6 +149,44 @@ describe.skipIf(!hasOpenBao())('OpenBao', () => {
     const login = { kind: 'token' as const, token: bao.rootToken }
     const provider = new VaultTransit({ ...options(), key: 'plain', login })
     await expect(provider.currentVersion()).rejects.toThrow(/derived=true/)
+  })
+
+  test('a namespace is its own: the same names elsewhere open nothing', async () => {
+    await bao.call('POST', 'sys/namespaces/team')
+    await bao.call('POST', 'sys/mounts/transit', { type: 'transit' }, 'team')
+    await bao.call('POST', 'transit/keys/vigil', { type: 'aes256-gcm96', derived: true }, 'team')
+    const login = { kind: 'token' as const, token: bao.rootToken }
+    const [team, root] = [
+      new VaultTransit({ ...options(), login, namespace: 'team' }),
+      new VaultTransit({ ...options(), login }),
+    ]
+    const { plaintext, wrapped } = await team.generateDataKey('a')
+    expect((await team.unwrap(wrapped, 'a')).equals(plaintext)).toBe(true)
+    await expect(root.unwrap(wrapped, 'a')).rejects.toThrow(NotAuthenticError)
+  })
+
+  test.skipIf(!hasOpenssl)('over TLS it is believed by the configured authority alone', async () => {
+    const authority = createAuthority()
+    const { cert, key } = authority.issue('vault')
+    const target = new URL(bao.address)
+    const files = { cert: readFileSync(cert), key: readFileSync(key) }
+    const proxy = createTlsServer(files, (socket) => {
+      const upstream = connect(Number(target.port), target.hostname)
+      socket.on('error', () => upstream.destroy())
+      upstream.on('error', () => socket.destroy())
+      socket.pipe(upstream).pipe(socket)
+    }).listen(0, '127.0.0.1')
+    await new Promise((resolve) => proxy.once('listening', resolve))
+    const address = `https://127.0.0.1:${(proxy.address() as { port: number }).port}`
+    const login = { kind: 'token' as const, token: bao.rootToken }
+    const open = (ca?: string) => new VaultTransit({ ...options(), address, login, ...(ca ? { ca } : {}) })
+    const known = open(readFileSync(authority.cert, 'utf8'))
+    const { plaintext, wrapped } = await known.generateDataKey('a')
+    expect((await known.unwrap(wrapped, 'a')).equals(plaintext)).toBe(true)
+    await expect(open().unwrap(wrapped, 'a')).rejects.toThrow(/cannot be reached \((SELF_SIGNED|UNABLE_TO)/)
+    known.close()
+    proxy.close()
+    authority.remove()
   })
 
   test('keys of a keyring move to Vault without stopping', async () => {
