@@ -68,7 +68,7 @@ function rotateKeys(...args: string[]): {
   return { child, result }
 }
 
-const rotation = async () =>
+const latest = async () =>
   (await admin.query('SELECT * FROM keys.rotation ORDER BY started_at DESC LIMIT 1')).rows[0]
 
 /** A rotation by this process. */
@@ -90,17 +90,17 @@ describe('turning the keys over', () => {
     await expect.poll(total, { timeout: 25_000 }).toBeGreaterThan(40)
 
     const killed = rotateKeys('--batch', '1')
-    const seen = async () => Number((await rotation())?.seen ?? 0)
+    const seen = async () => Number((await latest())?.seen ?? 0)
     await expect.poll(seen, { timeout: 25_000, interval: 5 }).toBeGreaterThan(5)
     killed.child.kill('SIGKILL')
     await killed.result
-    const halfway = await rotation()
+    const halfway = await latest()
     expect(halfway.finished_at).toBeNull()
 
     const resumed = await rotateKeys().result
     expect(resumed.text).toMatch(/going on with local 2\n.*keys re-wrapped under local 2/)
     expect(resumed.code).toBe(0)
-    const finished = await rotation()
+    const finished = await latest()
     expect(finished.id).toBe(halfway.id)
     expect(finished.finished_at).not.toBeNull()
 
@@ -133,15 +133,33 @@ describe('turning the keys over', () => {
     const status = await rotateKeys('--status').result
     expect(status.text).toMatch(/last rotation {2}local 3: begun .*, finished .*, \d+ keys re-wrapped/)
     expect(status.text).toMatch(/ 1 keys under local 16843009 {2}\(older\)/)
+    await admin.query(`DELETE FROM keys.data_key WHERE subject = '1:damaged'`)
+  })
+
+  test('a key that turns over by itself while a rotation is under way is what all end under', async () => {
+    const pool = new pg.Pool({ connectionString: database.url('vigil_keys') })
+    pool.on('connect', (client) => client.on('error', () => undefined))
+    onTestFinished(() => pool.end())
+    const provider = LocalKeyring.open(join(dataDir, 'secrets', 'keyring.json'))
+    const order = { pool, provider, record: async () => undefined, batch: 3 }
+    const rotation = await beginRotation(order)
+    const first = finishRotation(order, rotation)
+    await first.next()
+    await first.return(undefined)
+    const meanwhile = await provider.rotate()
+    expect(rotation.version).not.toBe(meanwhile)
+    expect([...(await turnOver()).keys()]).toEqual([meanwhile])
+    expect(await latest()).toMatchObject({ id: rotation.id, version: meanwhile })
   })
 
   test('two at once: the second says that it is not alone and changes nothing', async () => {
     const client = new pg.Client({ connectionString: database.url('vigil_keys') })
     await client.connect()
     await client.query('SELECT pg_advisory_lock($1)', [0x72_6f_74_61])
+    const before = await LocalKeyring.open(join(dataDir, 'secrets', 'keyring.json')).currentVersion()
     const { code, text } = await rotateKeys().result
     expect([code, text]).toEqual([1, 'Another process rotates the keys already: see --status\n'])
     await client.end()
-    expect(await LocalKeyring.open(join(dataDir, 'secrets', 'keyring.json')).currentVersion()).toBe('local 3')
+    expect(await LocalKeyring.open(join(dataDir, 'secrets', 'keyring.json')).currentVersion()).toBe(before)
   })
 })

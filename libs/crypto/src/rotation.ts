@@ -128,8 +128,9 @@ async function keep(pool: pg.Pool, rotation: Rotation, kind: Kind, exchanges: Ex
       if (rows[0]!.done) swapped += 1
     }
     await client.query(
-      `UPDATE keys.rotation SET kind = $2, after = $3, seen = $4, rewrapped = rewrapped + $5 WHERE id = $1`,
-      [rotation.id, kind, rotation.after, rotation.seen, swapped],
+      `UPDATE keys.rotation SET version = $2, kind = $3, after = $4, seen = $5, rewrapped = rewrapped + $6
+       WHERE id = $1`,
+      [rotation.id, rotation.version, kind, rotation.after, rotation.seen, swapped],
     )
     return swapped
   })
@@ -173,6 +174,8 @@ export async function* finishRotation(order: Order, rotation: Rotation): AsyncGe
   const unreadable = new Set<string>()
   const progress = () => ({ rotation, unreadable: [...unreadable] })
   for (let found = 1; found > 0; ) {
+    // A provider may turn over by itself meanwhile: the aim moves along, else no pass would find all done.
+    rotation.version = await order.provider.currentVersion()
     const isResumed = rotation.kind !== null
     found = isResumed ? 1 : 0
     for await (const moved of pass(order, rotation, unreadable)) {
