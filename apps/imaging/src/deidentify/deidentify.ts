@@ -82,34 +82,33 @@ function jobFor(source: Source, order: Order, limits: Limits): Job {
   }
 }
 
-/** The top level cleaned, element by element; which of them changed. */
+/**
+ * The top level cleaned, with what we add in its place in the order of tags; elements that came out of order stay so.
+ * Where each addition stands among the parts, and which elements changed.
+ */
 function cleanTop(
   elements: readonly Element[],
   context: Context,
   cleaner: Cleaner,
-  replaced: ReadonlyMap<number, Buffer>,
-): { cleaned: [tag: number, rope: Rope][]; changed: Element[] } {
-  const cleaned: [number, Rope][] = []
-  const changed: Element[] = []
-  for (const element of elements) {
-    const rope = new Rope()
-    const isReplaced = replaced.has(element.tag)
-    if (isReplaced || cleaner.clean(element, context, rope)) changed.push(element)
-    if (!isReplaced) cleaned.push([element.tag, rope])
-  }
-  return { cleaned, changed }
-}
-
-/** What was cleaned, and what we add in its place in the order of tags; elements that came out of order stay so. */
-function merge(cleaned: [tag: number, rope: Rope][], additions: ReadonlyMap<number, Buffer>): Rope {
+  additions: ReadonlyMap<number, Buffer>,
+): { out: Rope; places: Map<number, number>; changed: Element[] } {
   const out = new Rope()
+  const changed: Element[] = []
+  const places = new Map<number, number>()
   const pending = [...additions].sort(([a], [b]) => a - b)
-  for (const [tag, rope] of cleaned) {
-    while (pending.length > 0 && pending[0]![0] < tag) out.append(pending.shift()![1])
-    out.appendAll(rope)
+  let next = 0
+  const add = (before: number) => {
+    for (; next < pending.length && pending[next]![0] < before; next++) {
+      places.set(pending[next]![0], out.parts.length)
+      out.append(pending[next]![1])
+    }
   }
-  for (const [, bytes] of pending) out.append(bytes)
-  return out
+  for (const element of elements) {
+    add(element.tag)
+    if (additions.has(element.tag) || cleaner.clean(element, context, out)) changed.push(element)
+  }
+  add(Number.POSITIVE_INFINITY)
+  return { out, places, changed }
 }
 
 /** The UID that the output has. An instance that came without one is named after its place in its series. */
@@ -190,14 +189,14 @@ export function deidentifyInstance(source: Source, order: Order, finding: PixelF
   const cleaner = new Cleaner(job, decider, collector.identifiers, collector.people, report)
   const additions = additionsFor(source, order, finding)
   for (const tag of finding.elements?.keys() ?? []) report.add('', tag, 'replace-pixels')
-  const { cleaned, changed } = cleanTop(source.elements, context, cleaner, additions)
+  const { out, places, changed } = cleanTop(source.elements, context, cleaner, additions)
   const [left] = cleaner.left
   if (left) return { kind: 'quarantined', reason: 'identifier_left', path: left, report: report.lines }
   if (order.escrow)
-    additions.set(ENCRYPTED, sealOriginals(source.dataset, changed, source.encoding, order.escrow))
+    out.insert(places.get(ENCRYPTED)!, sealOriginals(source.dataset, changed, source.encoding, order.escrow))
   return {
     kind: 'clean',
-    file: fileOf(source, order, finding, merge(cleaned, additions)),
+    file: fileOf(source, order, finding, out),
     report: report.lines,
     burnedIn: finding.burnedIn,
     sopInstanceUid: newSopInstance(source, order),

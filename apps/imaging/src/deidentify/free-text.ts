@@ -25,9 +25,12 @@ const PATTERNS: readonly RegExp[] = [
   /(?<=\b(?:mrn|ssn|dob|accession|patient id|pat id)\b[:#= ]{1,3})[\w.-]*\d[\w.-]*/gi,
 ]
 
+/** Without one of these none of the patterns matches. */
+const HINT = /[@\d]|\b(?:D[rR]|M[rRsS]|M[rR][sS]|P(?:rof|ROF))\b/
+
 /** Ranges of a kept text that look like they tell of somebody. */
 export function suspicious(text: string): Range[] {
-  if (text.length < 5) return []
+  if (text.length < 5 || !HINT.test(text)) return []
   return PATTERNS.flatMap((pattern) =>
     [...text.matchAll(pattern)].map((match): Range => [match.index, match.index + match[0].length]),
   )

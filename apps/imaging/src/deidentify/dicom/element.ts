@@ -44,7 +44,8 @@ export interface Instance<Data extends Bytes = Buffer> {
 /** A data set, or an item of one. */
 export type Dataset = Pick<Instance<Bytes>, 'dataset' | 'elements'>
 
-export const tagName = (tag: number): string => tag.toString(16).padStart(8, '0').toUpperCase()
+/** A tag as eight hexadecimal digits. */
+export const tagName = (tag: number): string => (tag + 0x1_0000_0000).toString(16).slice(1).toUpperCase()
 export const groupOf = (tag: number): number => tag >>> 16
 export const isPrivate = (tag: number): boolean => (groupOf(tag) & 1) === 1
 

@@ -11,7 +11,6 @@ export class Rope {
   length = 0
 
   append(bytes: Buffer): void {
-    if (bytes.length === 0) return
     this.parts.push(bytes)
     this.length += bytes.length
   }
@@ -22,6 +21,12 @@ export class Rope {
     if (last && !Buffer.isBuffer(last) && last.end === start) last.end = end
     else this.parts.push({ start, end })
     this.length += end - start
+  }
+
+  /** Puts bytes before the part of this index. */
+  insert(at: number, bytes: Buffer): void {
+    this.parts.splice(at, 0, bytes)
+    this.length += bytes.length
   }
 
   appendAll(other: Rope): void {
