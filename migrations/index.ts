@@ -17,6 +17,8 @@ import { SignIn1764000001300 } from './1764000001300-sign-in.js'
 import { Budgets1764000001400 } from './1764000001400-budgets.js'
 import { BreakGlass1764000001401 } from './1764000001401-break-glass.js'
 import { FraudEngine1764000001500 } from './1764000001500-fraud-engine.js'
+import { FraudRetention1764000001501 } from './1764000001501-fraud-retention.js'
+import { AuditAppendAll1764000001502 } from './1764000001502-audit-append-all.js'
 
 /** Every migration of the database, in order. A landed migration is never edited. */
 export const migrations = [
@@ -39,4 +41,6 @@ export const migrations = [
   Budgets1764000001400,
   BreakGlass1764000001401,
   FraudEngine1764000001500,
+  FraudRetention1764000001501,
+  AuditAppendAll1764000001502,
 ]

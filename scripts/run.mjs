@@ -23,6 +23,7 @@ const commands = {
   start: { script: 'start' },
   migrate: { script: 'migrate' },
   'fraud:import': { script: 'fraud-import' },
+  'fraud:retention': { script: 'fraud-retention' },
   'fraud:export': { script: 'fraud-export' },
   'imaging:evaluate': { script: 'imaging-evaluate' },
   'audit:verify': { script: 'audit-verify' },

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import canonicalize from 'canonicalize'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type AuditEntry, appendAudit } from '#libs/audit'
+import { type AuditEntry, appendAllAudit, appendAudit } from '#libs/audit'
+import { newId } from '#libs/platform'
 import { createTestDatabase, type Role, type TestDatabase } from './support/database.js'
 
 let database: TestDatabase
@@ -36,6 +37,44 @@ afterAll(async () => {
 })
 
 describe('appending', () => {
+  test('many at once writes what as many single ones write, and refuses what they refuse', async () => {
+    const app = await as('vigil_fraud')
+    const admin = await connect(database.adminUrl)
+    const patient: AuditEntry = { ...entry, patientRef: 'blind', purposeOfUse: 'TREAT', subject: undefined }
+    const ids = [newId(), newId(), newId(), newId()]
+    await appendAudit(app, { ...entry, id: ids[0] })
+    await appendAudit(app, { ...patient, id: ids[1] })
+    await appendAllAudit(app, [
+      { ...entry, id: ids[2] },
+      { ...patient, id: ids[3] },
+    ])
+    const rowOf = async (id: string) => {
+      const { rows } = await admin.query(
+        `SELECT e.*, convert_from(body, 'UTF8') AS body, recorded_at = p.recorded_at AND e.leaf_hash = p.leaf_hash AS waits
+         FROM audit.entry e JOIN audit.pending p USING (recorded_at) WHERE e.id = $1 AND p.entry_id = $1`,
+        [id],
+      )
+      const { id: _, recorded_at, leaf_hash, ...row } = rows[0]
+      const hash = createHash('sha256')
+        .update(Buffer.concat([Buffer.from([0]), Buffer.from(row.body)]))
+        .digest()
+      expect(leaf_hash).toEqual(hash)
+      expect(JSON.parse(row.body).recorded_at.slice(0, 23)).toBe(recorded_at.toISOString().slice(0, 23))
+      return { ...row, body: row.body.replace(id, 'id').replace(/"recorded_at":"[^"]+"/, '') }
+    }
+    expect(await rowOf(ids[2]!)).toEqual(await rowOf(ids[0]!))
+    expect(await rowOf(ids[3]!)).toEqual(await rowOf(ids[1]!))
+    const all = (given: (string | null)[], bodies: string[]) =>
+      app.query('SELECT audit.append_all($1::uuid[], $2::text[])', [given, bodies])
+    const body = (id: string) => JSON.stringify({ id })
+    await expect(all([newId()], [body(newId())])).rejects.toThrow(/another id/)
+    await expect(all([null], [body(newId())])).rejects.toThrow(/another id/)
+    await expect(all([ids[0]!, newId()], [body(ids[0]!)])).rejects.toThrow()
+    const twice = newId()
+    await expect(all([twice, twice], [body(twice), body(twice)])).rejects.toThrow(/of this id/)
+    await expect(appendAllAudit(app, [entry, { ...entry, action: 'lower case' }])).rejects.toThrow()
+  })
+
   test('stores exactly the canonical bytes that are hashed, with the time of the database', async () => {
     const app = await as('vigil_fraud')
     const id = await appendAudit(app, entry)

@@ -321,10 +321,10 @@ describe('many at once', () => {
 })
 
 test('when the audit entry cannot be written, nothing is decided', async () => {
-  await admin.query('REVOKE EXECUTE ON FUNCTION audit.append(uuid, text) FROM vigil_app')
+  await admin.query('REVOKE EXECUTE ON FUNCTION audit.append_all(uuid[], text[]) FROM vigil_app')
   const body = payment()
   const response = await post(body)
-  await admin.query('GRANT EXECUTE ON FUNCTION audit.append(uuid, text) TO vigil_app')
+  await admin.query('GRANT EXECUTE ON FUNCTION audit.append_all(uuid[], text[]) TO vigil_app')
   expect(response.status).toBe(500)
   expect((await get(`/api/v1/transactions/${body.transaction_id}`)).status).toBe(404)
 })

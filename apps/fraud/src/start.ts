@@ -9,6 +9,7 @@ import { acceptStreams } from './batch/accept.js'
 import { FraudModule } from './fraud.module.js'
 import { guardDatabase, guardModel, guardSettings } from './guards.js'
 import { keepPartitions } from './history/partitions.js'
+import { keepRetention } from './history/retention.js'
 import { POLICY } from './policy/policy.js'
 import { incompatibleFeatures } from './scoring/score.js'
 import { openDesk } from './transactions/decide.js'
@@ -31,6 +32,8 @@ export const FraudConfig = BaseConfig.extend({
   /** Most payments that may wait: those that come on top of them are told to come again. */
   FRAUD_QUEUE_MAX: z.coerce.number().int().min(1).max(100_000).default(2_000),
   ...guardSettings,
+  /** Payments of months that lie wholly further back are dropped, once a day; without it all are kept. */
+  FRAUD_RETENTION_DAYS: z.coerce.number().int().min(90).optional(),
 })
 export type FraudConfig = z.infer<typeof FraudConfig>
 
@@ -75,6 +78,7 @@ export async function startFraud(
   }
   const guard = guardDatabase(config, logger)
   const partitions = keepPartitions(pool, logger)
+  const retention = config.FRAUD_RETENTION_DAYS && keepRetention(pool, config.FRAUD_RETENTION_DAYS, logger)
   const desk = openDesk({ pool, lanes, guard, model, policy: POLICY, logger, limits })
   const models = new ModelArchive(config.MODELS_DIR, loadOptions(config))
   const door = openDoor('fraud', pool, config, logger)
@@ -89,6 +93,7 @@ export async function startFraud(
   })
   const stop = async () => {
     partitions.stop()
+    if (retention) retention.stop()
     await service.stop()
     await door.close()
     await Promise.all([pool.end(), lanes.end()])

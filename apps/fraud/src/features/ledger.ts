@@ -15,7 +15,8 @@ import type { Totals, Truth, Windows } from './windows.js'
 /** Whose hours a tile holds, and whose truth is known. */
 export const DIMENSIONS = { account: 0, merchant: 1, place: 2, method: 3 } as const
 export type Dimension = (typeof DIMENSIONS)[keyof typeof DIMENSIONS]
-const TILED = [DIMENSIONS.merchant, DIMENSIONS.place, DIMENSIONS.method] as const
+/** Those whose payments are counted by the hour. */
+export const TILED = [DIMENSIONS.merchant, DIMENSIONS.place, DIMENSIONS.method] as const
 
 /** A key of a dimension. */
 export interface Key {

@@ -127,8 +127,8 @@ function settled(state: TruthState): TruthState {
   const known = knownOf(state.records, state.horizon, horizon)
   for (const { payment, before, now } of known) addHour(hours, payment.event, before, now)
   const open = new Set(state.records.filter(({ at }) => at > horizon).map(({ tx }) => tx))
-  const events = known.map(({ payment }) => payment.event).sort((a, b) => b - a)
-  const newest = events[LATEST_KEPT - 1] ?? NEVER
+  const learnt = known.filter(({ now }) => now).map(({ payment }) => payment.event)
+  const newest = learnt.sort((a, b) => b - a)[LATEST_KEPT - 1] ?? NEVER
   const kept = (record: Labelled) => open.has(record.tx) || record.event >= newest
   const dropped = known.filter(({ payment }) => !kept(payment)).map(({ payment }) => payment.event)
   return {

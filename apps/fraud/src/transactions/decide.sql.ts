@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { type AuditEntry, appendStatement } from '#libs/audit'
+import { type AuditEntry, appendAllAudit } from '#libs/audit'
 import type { Facts } from '../features/facts.js'
 import type { Decision } from './answer.js'
 import { unpack, withFeatures } from './snapshot.js'
@@ -133,21 +133,24 @@ const TRANSACTIONS = `
     $9::float8[], $10::text[], $11::text[], $12::text[]) AS t (tenant, transaction_id, user_id, merchant_id, amount_minor,
     currency, event_ts, latitude, longitude, cell, payment_method, metadata)`
 
+/** JSON holds no control character: as one text it needs no quoting of all its quotes. */
+const SEPARATOR = `E'\\x1e'`
+const joined = (texts: readonly string[]): string => texts.join('\u001e')
+
 const DECISIONS = `
   INSERT INTO fraud.decision (decision_id, tenant, transaction_id, user_id, merchant_id, decision, risk_score, degraded,
     feature_set, features, model_name, model_version, model_digest, policy_version, audit_entry_id, response, decided_at)
   SELECT decision_id, tenant, transaction_id, user_id, merchant_id, decision, risk_score, degraded, feature_set, features,
     model_name, model_version, model_digest, policy_version, audit_entry_id, response, now()
   FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[], $8::boolean[],
-    $9::int[], $10::bytea[], $11::text[], $12::text[], $13::text[], $14::text[], $15::uuid[], $16::text[])
+    $9::int[], $10::bytea[], $11::text[], $12::text[], $13::text[], $14::text[], $15::uuid[], string_to_array($16, ${SEPARATOR}))
     AS d (decision_id, tenant, transaction_id, user_id, merchant_id, decision, risk_score, degraded, feature_set, features,
       model_name, model_version, model_digest, policy_version, audit_entry_id, response)`
 
 const EVENTS = `
   INSERT INTO fraud.outbox (id, topic, key, payload)
-  SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[])`
-
-const AUDIT = `SELECT audit.append(id, entry) FROM unnest($1::uuid[], $2::text[]) AS e (id, entry)`
+  SELECT id, topic, key, payload::jsonb FROM unnest($1::uuid[], $2::text[], $3::text[], string_to_array($4, ${SEPARATOR}))
+    AS e (id, topic, key, payload)`
 
 const eventOf = ({ answer }: Decided): string =>
   JSON.stringify({
@@ -165,7 +168,6 @@ export function storeDecisions(client: ClientBase, all: readonly Decided[]): Pro
   const users = of(({ transaction }) => transaction.user_id)
   const merchants = of(({ transaction }) => transaction.merchant_id)
   const decisionIds = of(({ answer }) => answer.decision_id)
-  const entries = of(({ audit }) => appendStatement(audit).values)
   return [
     client.query({
       name: 'fraud-transactions',
@@ -204,19 +206,18 @@ export function storeDecisions(client: ClientBase, all: readonly Decided[]): Pro
         of(({ modelDigest }) => modelDigest),
         of(({ answer }) => answer.policy_version),
         of(({ answer }) => answer.audit_entry_id),
-        of(({ response }) => response),
+        joined(of(({ response }) => response)),
       ],
     }),
     client.query({
       name: 'fraud-events',
       text: EVENTS,
-      values: [decisionIds, of(({ answer }) => `decision.${answer.decision}`), users, of(eventOf)],
+      values: [decisionIds, of(({ answer }) => `decision.${answer.decision}`), users, joined(of(eventOf))],
     }),
-    client.query({
-      name: 'fraud-audit',
-      text: AUDIT,
-      values: [entries.map(([id]) => id), entries.map(([, entry]) => entry)],
-    }),
+    appendAllAudit(
+      client,
+      of(({ audit }) => audit),
+    ),
   ]
 }
 
