@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import { Counter, Histogram } from 'prom-client'
 import type { Actor, Principal } from '#libs/auth'
 import { type Guard, GuardError, type RunnableModel } from '#libs/inference'
-import { correlation, inTransaction, isUnavailable, metrics, newId, problems } from '#libs/platform'
+import { correlation, inTransaction, isUnavailable, metrics, newId, problems, sqlState } from '#libs/platform'
 import { accountRecord } from '../features/account.js'
 import { factsOf } from '../features/facts.js'
 import { computeFeatures, FEATURES, type Features } from '../features/features.js'
@@ -187,6 +187,22 @@ async function decideTogether(work: Work, batch: Waiting[], signal: AbortSignal)
   })
 }
 
+const IN_FAILED_TRANSACTION = '25P02'
+
+/**
+ * Waits for statements that were sent together. Where one fails all behind it fail for that: the cause is thrown, once
+ * nothing is under way any more.
+ */
+async function together<T extends readonly unknown[]>(
+  statements: readonly [...{ [K in keyof T]: Promise<T[K]> }],
+): Promise<T> {
+  const ends = await Promise.allSettled(statements)
+  const failures = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []))
+  if (failures.length > 0)
+    throw failures.find((failure) => sqlState(failure) !== IN_FAILED_TRANSACTION) ?? failures[0]
+  return ends.map((end) => (end as PromiseFulfilledResult<unknown>).value) as unknown as T
+}
+
 /** Ends a connection without a word: a server that stands still would not hear one. */
 const cut = (client: pg.PoolClient) =>
   (client as unknown as { connection: { stream: Duplex } }).connection.stream.destroy()
@@ -206,7 +222,7 @@ async function inLane<T>(
   try {
     signal.throwIfAborted()
     signal.addEventListener('abort', giveUp)
-    const [, result] = await Promise.all([client.query('BEGIN'), work(client)])
+    const [, result] = await together([client.query('BEGIN'), work(client)])
     await timed('commit', client.query('COMMIT'))
     return result
   } catch (error) {
@@ -232,7 +248,7 @@ async function decideOnce(
   const truthKeys = keysOf(batch, Object.values(DIMENSIONS))
   const [reservation, lane, tiles, truths] = await timed(
     'open',
-    Promise.all([
+    together([
       reserve(client, batch),
       takeLane(client),
       readTiles(client, keys),
@@ -250,7 +266,7 @@ async function decideOnce(
     const long = ledger.long()
     await timed(
       'store',
-      Promise.all([
+      together([
         ...storeDecisions(client, decided),
         writeTiles(client, lane, changes),
         ...(long.length > 0 ? [compactAccounts(client, long)] : []),
