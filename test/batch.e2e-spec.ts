@@ -173,7 +173,9 @@ describe('a batch', () => {
     const { call, lines: answers } = open()
     for (const line of lines.slice(0, 200)) write(call, line)
     const first = JSON.parse((await (await answers).next()).value) as Result
-    await admin.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'vigil_fraud'")
+    await admin.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'vigil_fraud' AND datname = current_database()",
+    )
     for (const line of lines.slice(200)) write(call, line)
     call.end()
     const results = [first]

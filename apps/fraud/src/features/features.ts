@@ -64,10 +64,13 @@ const windowFeatures = (subject: Subject): WindowFeature[] => [
   `${subject}_latest_fraud_rate`,
 ]
 
-/** Every feature in the order in which snapshots keep them. Amounts are in major units of the payment's currency. */
+/**
+ * Every feature in the order in which snapshots keep them; the account's 30-day average is `user_avg_transaction`. Amounts are in major
+ * units of the payment's currency.
+ */
 export const FEATURES: readonly Feature[] = [
   ...new Set<Feature>([...NAMED, ...SUBJECTS.flatMap(windowFeatures)]),
-]
+].filter((name) => name !== 'user_avg_transaction_30d')
 
 /** Fraud rate that a key without any labels is given, and how many labels that counts for. */
 const PRIOR_RATE = 0.01
@@ -109,6 +112,29 @@ const average = ({ inCurrency, sum }: Totals, scale: number): number =>
 /** A ratio to what is usual; 1 where nothing is. */
 const ratio = (amount: number, usual: number): number => (usual === 0 ? 1 : amount / usual)
 
+/** All features at once, so that every payment's object has one shape: V8 reads and writes such objects fast. */
+const SHAPE: Features = JSON.parse(JSON.stringify(Object.fromEntries(FEATURES.map((name) => [name, 0]))))
+
+/** The names of a subject's windows, made once. */
+const NAMES = Object.fromEntries(
+  SUBJECTS.map((subject) => [
+    subject,
+    {
+      spans: SPANS.map((span) => ({
+        count: `${subject}_transaction_count_${span}` as const,
+        amount: `${subject}_amount_${span}` as const,
+        average: (subject === 'user' && span === '30d'
+          ? 'user_avg_transaction'
+          : `${subject}_avg_transaction_${span}`) as Feature,
+        max: `${subject}_max_transaction_${span}` as const,
+      })),
+      streak: `${subject}_fraud_streak` as const,
+      streakHours: `${subject}_fraud_streak_hours` as const,
+      latestRate: `${subject}_latest_fraud_rate` as const,
+    },
+  ]),
+)
+
 function addWindows(
   features: Features,
   subject: Subject,
@@ -117,17 +143,17 @@ function addWindows(
   at: number,
   scale: number,
 ): void {
-  for (const [n, span] of SPANS.entries()) {
-    const total = totals[n]!
-    features[`${subject}_transaction_count_${span}`] = total.count
-    features[`${subject}_amount_${span}`] = total.sum / scale
-    features[`${subject}_avg_transaction_${span}`] = average(total, scale)
-    features[`${subject}_max_transaction_${span}`] = total.max / scale
+  const names = NAMES[subject]!
+  for (const [n, total] of totals.entries()) {
+    const span = names.spans[n]!
+    features[span.count] = total.count
+    features[span.amount] = total.sum / scale
+    features[span.average] = average(total, scale)
+    features[span.max] = total.max / scale
   }
-  features[`${subject}_fraud_streak`] = truth.streak
-  features[`${subject}_fraud_streak_hours`] =
-    truth.streakSince === undefined ? 0 : (at - truth.streakSince) / HOUR_MS
-  features[`${subject}_latest_fraud_rate`] = truth.latest === 0 ? 0 : truth.latestFrauds / truth.latest
+  features[names.streak] = truth.streak
+  features[names.streakHours] = truth.streakSince === undefined ? 0 : (at - truth.streakSince) / HOUR_MS
+  features[names.latestRate] = truth.latest === 0 ? 0 : truth.latestFrauds / truth.latest
 }
 
 /** The features of a payment: plain arithmetic over the payment and its windows (UTC; Monday is 0). */
@@ -136,23 +162,17 @@ export function computeFeatures(transaction: Transaction, windows: Windows): Fea
   const scale = 10 ** minorUnitDigits(transaction.currency)
   const amount = minor / scale
   const { account, merchant, place, method, truth } = windows
-  const [hour, day, week, month] = account.totals as [Totals, Totals, Totals, Totals]
+  const month = account.totals.at(-1)!
   const usual = average(month, scale)
   const last = sinceLast(transaction, at, account.last)
-  const features = {
+  const features: Features = {
+    ...SHAPE,
     amount,
     hour_of_day: new Date(at).getUTCHours(),
     day_of_week: (new Date(at).getUTCDay() + 6) % 7,
     payment_method_encoded: PAYMENT_METHODS[transaction.payment_method],
-    user_avg_transaction: usual,
-    user_transaction_count_1h: hour.count,
-    user_transaction_count_1d: day.count,
-    user_transaction_count_7d: week.count,
-    user_transaction_count_30d: month.count,
-    user_amount_1d: day.sum / scale,
-    user_max_transaction_30d: month.max / scale,
-    user_distinct_merchants_1h: account.distinctMerchants[0],
-    user_distinct_merchants_1d: account.distinctMerchants[1],
+    user_distinct_merchants_1h: account.distinctMerchants[0]!,
+    user_distinct_merchants_1d: account.distinctMerchants[1]!,
     user_merchant_count_30d: account.atMerchant30d,
     amount_to_average: ratio(amount, usual),
     hours_since_last: last.hours,
@@ -162,12 +182,12 @@ export function computeFeatures(transaction: Transaction, windows: Windows): Fea
     location_risk_score: riskScore(truth.place),
     user_risk_score: riskScore(truth.account),
     method_risk_score: riskScore(truth.method),
-    user_distinct_merchants_7d: account.distinctMerchants[2],
-    user_distinct_merchants_30d: account.distinctMerchants[3],
+    user_distinct_merchants_7d: account.distinctMerchants[2]!,
+    user_distinct_merchants_30d: account.distinctMerchants[3]!,
     amount_to_median: ratio(amount, account.median30d / scale),
     amount_to_max: ratio(amount, month.max / scale),
     amount_deviation: account.deviation30d === 0 ? 0 : (amount - usual) / (account.deviation30d / scale),
-  } as Features
+  }
   addWindows(features, 'user', account.totals, truth.account, at, scale)
   addWindows(features, 'merchant', merchant, truth.merchant, at, scale)
   addWindows(features, 'location', place, truth.place, at, scale)

@@ -8,9 +8,8 @@ import {
   isLong,
 } from './account.js'
 import type { Facts } from './facts.js'
-import { emptyTile, folded, isWide, type Tile, tileTotals, tileWith } from './tile.js'
-import { decodeTruth, emptyTruth, truthAt } from './truth.js'
-import type { Totals, Truth, Windows } from './windows.js'
+import { addAll, emptyTile, folded, isWide, type Tile, tileTotals, tileWith } from './tile.js'
+import { hourOf, noTotals, nothingKnown, type Totals, type Truth, type Windows } from './windows.js'
 
 /** Whose hours a tile holds, and whose truth is known. */
 export const DIMENSIONS = { account: 0, merchant: 1, place: 2, method: 3 } as const
@@ -32,9 +31,9 @@ export function keyOf(tenant: string, dimension: Dimension, facts: Facts): Key |
   return key === null || key === undefined ? undefined : { tenant, dimension, key }
 }
 
-const nameOf = ({ tenant, dimension, key }: Key): string => `${dimension} ${tenant} ${key}`
-// Neither tenants nor ids can hold a line break.
-const accountName = (tenant: string, account: string): string => `${tenant}\n${account}`
+/** Two parts as one name; the length keeps one tenant's name from reading as another's. */
+export const nameOf = (tenant: string, id: string): string => `${tenant.length} ${tenant} ${id}`
+export const nameOfKey = ({ tenant, dimension, key }: Key): string => `${dimension} ${nameOf(tenant, key)}`
 
 /** The keys of some payments in some dimensions, each once. */
 export function keysOf(
@@ -45,7 +44,7 @@ export function keysOf(
   for (const { tenant, facts } of payments) {
     for (const dimension of dimensions) {
       const key = keyOf(tenant, dimension, facts)
-      if (key) keys.set(nameOf(key), key)
+      if (key) keys.set(nameOfKey(key), key)
     }
   }
   return [...keys.values()]
@@ -56,6 +55,8 @@ interface KeyTiles {
   own: Tile & { version: number }
   others: Buffer[]
   changed: boolean
+  /** What is the same for all payments of an hour and currency: all but the own recent payments. */
+  settled: Map<string, Totals[]>
 }
 
 /** A tile as it is to be written: `past` when `version` is new. */
@@ -72,7 +73,7 @@ interface Stored {
   keys: readonly Key[]
   /** By the position of their key. */
   tiles: readonly (Tile & { n: number; lane: number; version: number })[]
-  truths: readonly { n: number; state: Buffer }[]
+  truths: readonly { n: number; truthAt: (at: number) => Truth }[]
   truthKeys: readonly Key[]
 }
 
@@ -84,25 +85,28 @@ export class Ledger {
 
   constructor({ lane, keys, tiles, truths, truthKeys }: Stored) {
     for (const key of keys)
-      this.tiles.set(nameOf(key), { key, own: { ...emptyTile(), version: 0 }, others: [], changed: false })
+      this.tiles.set(nameOfKey(key), {
+        key,
+        own: { ...emptyTile(), version: 0 },
+        others: [],
+        changed: false,
+        settled: new Map(),
+      })
     for (const { n, lane: of, recent, past, version } of tiles) {
-      const known = this.tiles.get(nameOf(keys[n - 1]!))!
+      const known = this.tiles.get(nameOfKey(keys[n - 1]!))!
       if (of === lane) known.own = { recent, past, version }
       else known.others.push(past, recent)
     }
-    for (const { n, state } of truths) {
-      const decoded = decodeTruth(state)
-      this.truths.set(nameOf(truthKeys[n - 1]!), (at) => truthAt(decoded, at))
-    }
+    for (const { n, truthAt } of truths) this.truths.set(nameOfKey(truthKeys[n - 1]!), truthAt)
   }
 
   /** Gives an account its state, as of before the batch. */
   open(tenant: string, account: string, state: AccountState): void {
-    this.accounts.set(accountName(tenant, account), { ...state, tenant, account })
+    this.accounts.set(nameOf(tenant, account), { ...state, tenant, account })
   }
 
   windowsOf(tenant: string, facts: Facts): Windows {
-    const account = this.accounts.get(accountName(tenant, facts.account)) ?? emptyAccount()
+    const account = this.accounts.get(nameOf(tenant, facts.account)) ?? emptyAccount()
     const totals = (dimension: Dimension) => this.totals(tenant, dimension, facts)
     const truth = (dimension: Dimension) => this.truth(tenant, dimension, facts)
     return {
@@ -121,7 +125,7 @@ export class Ledger {
 
   /** Counts a payment that is decided. */
   add(tenant: string, facts: Facts): void {
-    const name = accountName(tenant, facts.account)
+    const name = nameOf(tenant, facts.account)
     const account = this.accounts.get(name) ?? { ...emptyAccount(), tenant, account: facts.account }
     this.accounts.set(name, { ...account, ...appended(account, accountRecord(facts)) })
     this.count(tenant, facts)
@@ -134,7 +138,9 @@ export class Ledger {
       if (!tiles) continue
       tiles.changed = true
       tiles.own = { ...tiles.own, recent: tileWith(tiles.own.recent, facts) }
-      if (isWide(tiles.own.recent)) tiles.own = { ...folded(tiles.own), version: tiles.own.version + 1 }
+      if (!isWide(tiles.own.recent)) continue
+      tiles.own = { ...folded(tiles.own), version: tiles.own.version + 1 }
+      tiles.settled.clear()
     }
   }
 
@@ -151,17 +157,23 @@ export class Ledger {
   }
 
   private tilesOf(key: Key | undefined): KeyTiles | undefined {
-    return key && this.tiles.get(nameOf(key))
+    return key && this.tiles.get(nameOfKey(key))
   }
 
   private totals(tenant: string, dimension: Dimension, facts: Facts): Totals[] {
     const tiles = this.tilesOf(keyOf(tenant, dimension, facts))
-    return tileTotals(tiles ? [...tiles.others, tiles.own.past, tiles.own.recent] : [], facts)
+    if (!tiles) return noTotals()
+    const name = `${hourOf(facts.at)} ${facts.currency}`
+    const settled = tiles.settled.get(name) ?? tileTotals([...tiles.others, tiles.own.past], facts)
+    tiles.settled.set(name, settled)
+    const totals = tileTotals([tiles.own.recent], facts)
+    addAll(totals, settled)
+    return totals
   }
 
   private truth(tenant: string, dimension: Dimension, facts: Facts): Truth {
     const key = keyOf(tenant, dimension, facts)
-    const known = key && this.truths.get(nameOf(key))
-    return known ? known(facts.at) : truthAt(emptyTruth(), facts.at)
+    const known = key && this.truths.get(nameOfKey(key))
+    return known ? known(facts.at) : nothingKnown()
   }
 }

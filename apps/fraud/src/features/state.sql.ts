@@ -1,6 +1,8 @@
 import type { ClientBase } from 'pg'
-import type { Key, TileChange } from './ledger.js'
+import { type Key, nameOfKey, type TileChange } from './ledger.js'
 import type { Tile } from './tile.js'
+import { decodeTruth, truthOf } from './truth.js'
+import type { Truth } from './windows.js'
 
 /** Most transactions that can decide at once, over all replicas. */
 const MOST_LANES = 64
@@ -38,8 +40,9 @@ const TILES = `SELECT k.n::int AS n, t.lane, t.recent, t.past, t.version
 export const readTiles = async (client: ClientBase, keys: readonly Key[]): Promise<LaneTile[]> =>
   (await client.query<LaneTile>({ name: 'fraud-tiles', text: TILES, values: columns(keys) })).rows
 
-const TRUTHS = `SELECT k.n::int AS n, t.state, t.version
-  FROM unnest($1::text[], $2::smallint[], $3::text[]) WITH ORDINALITY AS k (tenant, dimension, key, n)
+// The state of a busy key is large and changes seldom: it comes only when it is not the one that is known.
+const TRUTHS = `SELECT k.n::int AS n, CASE WHEN t.version <> k.known THEN t.state END AS state, t.version
+  FROM unnest($1::text[], $2::smallint[], $3::text[], $4::int[]) WITH ORDINALITY AS k (tenant, dimension, key, known, n)
     CROSS JOIN LATERAL (SELECT * FROM fraud.truth
       WHERE tenant = k.tenant AND dimension = k.dimension AND key = k.key OFFSET 0) t`
 
@@ -49,9 +52,45 @@ export interface KeyTruth {
   version: number
 }
 
+interface Remembered {
+  version: number
+  truthAt: (at: number) => Truth
+}
+/** Truths of keys with many labels, the longest unused first. */
+export type TruthMemory = Map<string, Remembered>
+const MOST_REMEMBERED = 2_000
+const LARGE = 1_000
+/** No row has it: versions begin at a random number above, so that a table made anew is not taken for the old one. */
+const UNKNOWN = -1
+
+function remember(memory: TruthMemory, key: Key, known: Remembered): void {
+  memory.delete(nameOfKey(key))
+  memory.set(nameOfKey(key), known)
+  for (const [oldest] of memory) {
+    if (memory.size <= MOST_REMEMBERED) return
+    memory.delete(oldest)
+  }
+}
+
 /** What is known of the truth about some keys; nothing where there is no label. */
-export const readTruths = async (client: ClientBase, keys: readonly Key[]): Promise<KeyTruth[]> =>
-  (await client.query<KeyTruth>({ name: 'fraud-truths', text: TRUTHS, values: columns(keys) })).rows
+export async function readTruths(
+  client: ClientBase,
+  keys: readonly Key[],
+  memory: TruthMemory,
+): Promise<{ n: number; truthAt: (at: number) => Truth }[]> {
+  const remembered = keys.map((key) => memory.get(nameOfKey(key)))
+  const versions = remembered.map((known) => known?.version ?? UNKNOWN)
+  const { rows } = await client.query<{ n: number; state: Buffer | null; version: number }>({
+    name: 'fraud-truths',
+    text: TRUTHS,
+    values: [...columns(keys), versions],
+  })
+  return rows.map(({ n, state, version }) => {
+    const known = state ? { version, truthAt: truthOf(decodeTruth(state)) } : remembered[n - 1]!
+    if (!state || state.length > LARGE) remember(memory, keys[n - 1]!, known)
+    return { n, truthAt: known.truthAt }
+  })
+}
 
 const WRITE_TILES = `INSERT INTO fraud.tile AS t (tenant, dimension, key, lane, recent, past, version)
   SELECT tenant, dimension, key, $4, recent, past, version
@@ -93,8 +132,8 @@ export const compactAccounts = (
     ],
   })
 
-const ADD_TRUTHS = `INSERT INTO fraud.truth (tenant, dimension, key, state)
-  SELECT tenant, dimension, key, $4 FROM unnest($1::text[], $2::smallint[], $3::text[]) AS k (tenant, dimension, key)
+const ADD_TRUTHS = `INSERT INTO fraud.truth (tenant, dimension, key, state, version)
+  SELECT tenant, dimension, key, $4, (random() * 1e9)::int FROM unnest($1::text[], $2::smallint[], $3::text[]) AS k (tenant, dimension, key)
   ORDER BY tenant, dimension, key ON CONFLICT DO NOTHING`
 const LOCKED_TRUTHS = `SELECT k.n::int AS n, t.state, t.version
   FROM unnest($1::text[], $2::smallint[], $3::text[]) WITH ORDINALITY AS k (tenant, dimension, key, n)

@@ -38,6 +38,17 @@ export function addTotals(totals: Totals[], bytes: Buffer, at: number, currency:
   }
 }
 
+/** Adds windows to windows. */
+export function addAll(totals: Totals[], more: readonly Totals[]): void {
+  for (const [span, total] of totals.entries()) {
+    const { count, inCurrency, sum, max } = more[span]!
+    total.count += count
+    total.inCurrency += inCurrency
+    total.sum += sum
+    total.max = Math.max(total.max, max)
+  }
+}
+
 /** The windows of a payment over all tiles of a key. */
 export function tileTotals(parts: readonly Buffer[], { at, currency }: Facts): Totals[] {
   const totals = noTotals()

@@ -119,6 +119,19 @@ export function truthAt({ horizon, completeFrom, hours, records }: TruthState, a
   return { labelled, frauds, ...streakOf(streaks) }
 }
 
+/**
+ * Tells the truth of one state many times: once everything in it was learnt, it is the same for a whole hour.
+ */
+export function truthOf(state: TruthState): (at: number) => Truth {
+  const learnt = state.records.reduce((latest, { at }) => Math.max(latest, at), state.horizon)
+  let known: { hour: number; truth: Truth } | undefined
+  return (at) => {
+    if (at < learnt) return truthAt(state, at)
+    if (known?.hour !== hourOf(at)) known = { hour: hourOf(at), truth: truthAt(state, at) }
+    return known.truth
+  }
+}
+
 /** Sums the labels known by a later horizon, and keeps the rest and the newest payments one by one. */
 function settled(state: TruthState): TruthState {
   const times = state.records.map(({ at }) => at).sort((a, b) => a - b)

@@ -8,8 +8,15 @@ import { correlation, inTransaction, isUnavailable, metrics, newId, problems, sq
 import { accountRecord } from '../features/account.js'
 import { factsOf } from '../features/facts.js'
 import { computeFeatures, FEATURES, type Features } from '../features/features.js'
-import { DIMENSIONS, keysOf, Ledger } from '../features/ledger.js'
-import { compactAccounts, readTiles, readTruths, takeLane, writeTiles } from '../features/state.sql.js'
+import { DIMENSIONS, keysOf, Ledger, nameOf } from '../features/ledger.js'
+import {
+  compactAccounts,
+  readTiles,
+  readTruths,
+  type TruthMemory,
+  takeLane,
+  writeTiles,
+} from '../features/state.sql.js'
 import { rebuildWindows } from '../history/rebuild.js'
 import { type Policy, ruleHits } from '../policy/policy.js'
 import { type Score, score } from '../scoring/score.js'
@@ -105,8 +112,9 @@ export function openDesk(parts: DeskParts): Desk {
       throw error
     }
   }
+  const truths: TruthMemory = new Map()
   const batcher = new Batcher<Waiting, Answer>(parts.limits, async (batch) =>
-    decideApart({ ...parts, featureSet: await prepared() }, batch),
+    decideApart({ ...parts, truths, featureSet: await prepared() }, batch),
   )
   return { ...parts, batcher }
 }
@@ -129,7 +137,7 @@ export function decideTransaction(desk: Desk, caller: Principal, transaction: Tr
   })
 }
 
-type Work = DeskParts & { featureSet: number }
+type Work = DeskParts & { featureSet: number; truths: TruthMemory }
 
 const unguarded: Pick<Guard, 'run'> = { run: (work) => work(new AbortController().signal) }
 
@@ -165,8 +173,6 @@ function replayed(stored: StoredDecision, { bodySha256 }: Waiting): Ended<Answer
   }
 }
 
-// Neither tenants nor ids can hold a line break.
-const nameOf = (tenant: string, id: string) => `${tenant}\n${id}`
 const idOf = ({ tenant, transaction }: Waiting) => nameOf(tenant, transaction.transaction_id)
 
 /** Decides a batch in one transaction, or throws with nothing done. */
@@ -252,7 +258,7 @@ async function decideOnce(
       reserve(client, batch),
       takeLane(client),
       readTiles(client, keys),
-      readTruths(client, truthKeys),
+      readTruths(client, truthKeys, work.truths),
     ]),
   )
   if (lane === undefined) throw problems.unavailable({ detail: 'Too many decisions are under way' })
