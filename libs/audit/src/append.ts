@@ -16,14 +16,19 @@ function canonicalEntry(id: string, entry: AuditEntry): string {
   return canonicalize(body) as string
 }
 
+/** SQL and values that append an entry: for callers who send it together with other statements. */
+export function appendStatement(entry: AuditEntry): { id: string; text: string; values: [string, string] } {
+  const id = entry.id ?? newId()
+  return { id, text: 'SELECT audit.append($1, $2)', values: [id, canonicalEntry(id, entry)] }
+}
+
 /**
  * Appends an entry in the caller's open transaction and returns its id (UUIDv7): the act and its entry are
  * committed together or not at all. Rejects when the entry cannot be written: then the act must fail too.
  */
 export async function appendAudit(client: ClientBase, entry: AuditEntry): Promise<string> {
-  const id = entry.id ?? newId()
-  const values = [id, canonicalEntry(id, entry)]
-  await client.query({ name: 'audit-append', text: 'SELECT audit.append($1, $2)', values })
+  const { id, text, values } = appendStatement(entry)
+  await client.query({ name: 'audit-append', text, values })
   return id
 }
 

@@ -1,4 +1,4 @@
-export { appendAllAudit, appendAudit } from './append.js'
+export { appendAllAudit, appendAudit, appendStatement } from './append.js'
 export { Cosigners } from './cosigning.js'
 export { AuditEntry } from './entry.js'
 export { entryLine } from './export/line.js'

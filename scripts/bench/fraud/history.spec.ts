@@ -33,7 +33,7 @@ async function windowsOf(transaction: Transaction): Promise<Windows> {
     const keys = keysOf([{ tenant, facts }], [DIMENSIONS.merchant, DIMENSIONS.place, DIMENSIONS.method])
     const truthKeys = keysOf([{ tenant, facts }], Object.values(DIMENSIONS))
     const tiles = await readTiles(client, keys)
-    const truths = await readTruths(client, truthKeys)
+    const truths = await readTruths(client, truthKeys, new Map())
     const ledger = new Ledger({ lane: 0, keys, tiles, truths, truthKeys })
     const { rows } = await client.query('SELECT recent, past FROM fraud.account WHERE user_id = $1', [
       facts.account,
