@@ -204,7 +204,7 @@ async function idsOf(tenant: string): Promise<string[]> {
   const ids = new Set<string>(['p-1'])
   for (const { name, column } of columns) {
     const { rows } = await house.admin.query<{ id: string }>(
-      `SELECT DISTINCT "${column}"::text AS id FROM ${name} WHERE tenant = $1 AND "${column}" IS NOT NULL ORDER BY 1 LIMIT 2`,
+      `SELECT DISTINCT "${column}"::text AS id FROM ${name} WHERE tenant = $1 AND "${column}" IS NOT NULL ORDER BY 1 LIMIT 1`,
       [tenant],
     )
     for (const { id } of rows) ids.add(id)
@@ -226,6 +226,8 @@ const CHANGES: Record<string, object> = {
 }
 /** What is not of one tenant, with the reason. */
 const SHARED: Record<string, string> = {
+  'compliance POST /api/v1/patients/{id}/disclosures':
+    'records what the tenant itself disclosed: nothing is looked for',
   'compliance GET /log/tile/entries/{path}':
     'bundles hold all tenants: for the operator’s tenant alone (403 for others)',
 }
@@ -236,7 +238,12 @@ describe('another tenant’s thing is as missing as one that never was', () => {
     closed()
       .filter((route) => route.path.includes('{') && !SHARED[nameOf(route)])
       .sort((one, other) => Number(one.method !== 'GET') - Number(other.method !== 'GET'))
-  const withoutInstance = (text: string) => text.replace(/"instance":"[^"]*"/, '')
+  /** What differs between two answers of a kind: the request's own id and time, and the keyed hash of what was asked. */
+  const alike = (text: string) =>
+    text
+      .replace(/"instance":"[^"]*"/, '')
+      .replace(/"\d{4}-\d\d-\d\dT[\d:.]+Z"/g, '"<time>"')
+      .replace(/"patient_ref":"[^"]*"/g, '"patient_ref":"<hash>"')
 
   test('behind every route that names one, and behind its own tenant’s eyes it is there', async () => {
     await furnish()
@@ -251,7 +258,7 @@ describe('another tenant’s thing is as missing as one that never was', () => {
       const ask = async (id: string, headers: Record<string, string>) => {
         const params = Object.fromEntries(names.map((name) => [name, id]))
         const { status, text } = await send(route, { headers, params, ...(body ? { body } : {}) })
-        return { status, text: withoutInstance(text).replaceAll(id, '<id>') }
+        return { status, text: alike(text).replaceAll(id, '<id>') }
       }
       const [missing, nonsense] = [await ask(randomUUID(), stranger), await ask('never-was', stranger)]
       if (![404, 202, 200].includes(missing.status))
@@ -264,13 +271,16 @@ describe('another tenant’s thing is as missing as one that never was', () => {
             failures.push([nameOf(route), id, answer, like])
         }),
       )
-      const isFound = async (id: string) =>
-        (await Promise.all(owners.map((own) => ask(id, own)))).some(({ status }) => status !== 404)
-      const found = (await Promise.all(ids.map(isFound))).filter(Boolean).length
-      if (found === 0) failures.push([nameOf(route), 'nothing of the tenant’s own was found'])
+      let isFound = false
+      for (const id of ids) {
+        const seen = await Promise.all(owners.map((own) => ask(id, own)))
+        isFound = seen.some(({ status }) => status !== 404)
+        if (isFound) break
+      }
+      if (!isFound) failures.push([nameOf(route), 'nothing of the tenant’s own was found'])
     }
     expect(failures).toEqual([])
-  }, 60_000)
+  }, 120_000)
 
   test('and looking for a patient there leaves a denied entry', async () => {
     const { rows } = await house.admin.query(

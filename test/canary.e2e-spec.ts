@@ -26,6 +26,7 @@ type Canary = keyof typeof CANARIES
 /** Fields that hold an identifier of a system by contract, stored and shown as it is: a name has no business there. */
 const IDENTIFIERS = new Set([
   'actor',
+  'agent',
   'subject',
   'user_id',
   'merchant_id',
@@ -192,7 +193,7 @@ describe('a name, a card number, a secret and a physician', () => {
     await inTurn(requests, 16, ({ route, request: [url, init] }) => record(nameOf(route), url, init))
     expect(answers.filter(({ status }) => status === 500)).toEqual([])
     expect(answers.filter(({ status }) => status === 429)).toEqual([])
-  }, 60_000)
+  }, 120_000)
 
   test('go where they belong: an image of them, an emergency, a hold, an erasure, a search, a log-in', async () => {
     const form = new FormData()
@@ -246,7 +247,7 @@ describe('a name, a card number, a secret and a physician', () => {
         headers: { authorization: '' },
       })
     }
-  }, 60_000)
+  }, 120_000)
 })
 
 describe('none of them is found', () => {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { noCardNumber } from '#libs/platform'
 import type { SoughtMany } from '../trail/query.js'
 import { actionsOf } from './balp.js'
 
@@ -6,6 +7,8 @@ import { actionsOf } from './balp.js'
 const WHEN = /^(eq|ge|gt|le|lt)?(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)))?$/
 const DAY_MS = 86_400_000
 const ACTION_SYSTEM = 'urn:vigil:audit-action|'
+// Whoever searches leaves what they searched for in the log: no text that may be a name.
+const SUBTYPE = /^(?:urn:vigil:audit-action\|)?[A-Z][A-Z0-9_]*$/
 
 const when = z.string().regex(WHEN, 'must be a date or a time with zone, after eq, ge, gt, le or lt')
 
@@ -15,13 +18,18 @@ export const AuditEventSearch = z
     /** Once or twice: `ge2026-01-01`, `lt2026-02-01T00:00:00Z`, or a day. */
     date: z.union([when, z.array(when).max(2)]).optional(),
     /** Identifier of a client or a person. */
-    agent: z.string().min(1).max(128).optional(),
+    agent: z
+      .string()
+      .min(1)
+      .max(128)
+      .refine(...noCardNumber)
+      .optional(),
     /** The patient's own identifier, or the keyed hash that the events show; in a POST it stands in no URL. */
     patient: z.string().min(1).max(128).optional(),
     action: z.enum(['C', 'R', 'U', 'D', 'E']).optional(),
     outcome: z.enum(['0', '4', '8', '12']).optional(),
     /** `urn:vigil:audit-action|PHI_ACCESS`, or the code alone. */
-    subtype: z.string().max(128).optional(),
+    subtype: z.string().max(128).regex(SUBTYPE, 'must be an action, alone or after its system').optional(),
     _count: z.coerce.number().int().min(1).max(200).default(50),
     _cursor: z.string().max(256).optional(),
   })
