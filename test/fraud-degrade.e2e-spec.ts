@@ -8,7 +8,7 @@ import { createTestDatabase, type TestDatabase } from './support/database.js'
 import { type Issuer, startIssuer } from './support/issuer.js'
 
 const sleep = (ms: number) => new Promise<void>((done) => setTimeout(done, ms))
-const RECOVER_MS = 150
+const RECOVER_MS = 800
 
 /** The real model, which can be made to fail as models do. */
 class Moody implements RunnableModel {
@@ -80,7 +80,7 @@ afterAll(async () => {
 beforeEach(async () => {
   model.mood = 'well'
   model.release()
-  await expect.poll(async () => (await decide()).degraded, { timeout: 5_000 }).toBe(false)
+  await expect.poll(async () => (await decide()).degraded, { timeout: 10_000, interval: 100 }).toBe(false)
 })
 
 let counter = 0

@@ -14,7 +14,6 @@ export { type FieldError, type ProblemDetails, ProblemError, problems } from './
 export { type RunningService, startService, stopOnSignals } from './service.js'
 export { type ClientCertificate, clientCertificate } from './tls.js'
 export {
-  currentLink,
   inSpan,
   parseTraceparent,
   SpanKind,

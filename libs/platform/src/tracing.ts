@@ -137,9 +137,3 @@ export async function inSpan<T>(name: string, settings: SpanSettings, work: () =
     throw error
   }
 }
-
-/** A link to the span of the work under way, for the span of a batch that will carry it; undefined without one. */
-export function currentLink(): Link | undefined {
-  const span = tracer && correlation().span
-  return span ? { context: span.spanContext() } : undefined
-}

@@ -122,6 +122,8 @@ export interface Decided {
   /** The answer without its features. */
   response: string
   audit: AuditEntry
+  /** W3C Trace Context of the request, for whoever takes the event. */
+  traceparent?: string
 }
 
 const TRANSACTIONS = `
@@ -152,12 +154,13 @@ const EVENTS = `
   SELECT id, topic, key, payload::jsonb FROM unnest($1::uuid[], $2::text[], $3::text[], string_to_array($4, ${SEPARATOR}))
     AS e (id, topic, key, payload)`
 
-const eventOf = ({ answer }: Decided): string =>
+const eventOf = ({ answer, traceparent }: Decided): string =>
   JSON.stringify({
     transaction_id: answer.transaction_id,
     decision_id: answer.decision_id,
     decision: answer.decision,
     risk_score: answer.risk_score,
+    ...(traceparent ? { traceparent } : {}),
   })
 
 /** Stores payments, decisions, events and audit entries in the caller's transaction. */

@@ -4,7 +4,18 @@ import type { Logger } from 'pino'
 import { Counter, Histogram } from 'prom-client'
 import type { Actor, Principal } from '#libs/auth'
 import { type Guard, GuardError, type RunnableModel } from '#libs/inference'
-import { correlation, inTransaction, isUnavailable, metrics, newId, problems, sqlState } from '#libs/platform'
+import {
+  type Correlation,
+  correlation,
+  inSpan,
+  inTransaction,
+  isUnavailable,
+  metrics,
+  newId,
+  problems,
+  sqlState,
+  withCorrelation,
+} from '#libs/platform'
 import { accountRecord } from '../features/account.js'
 import { factsOf } from '../features/facts.js'
 import { computeFeatures, FEATURES, type Features } from '../features/features.js'
@@ -50,6 +61,13 @@ const steps = new Histogram({
   registers: [metrics],
 })
 
+const lockWait = new Histogram({
+  name: 'fraud_lock_wait_seconds',
+  help: 'Time until a batch of decisions holds the ids and accounts of its payments, in seconds',
+  buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 10],
+  registers: [metrics],
+})
+
 /** What deciding needs. */
 export interface DeskParts {
   /** For everything but decisions. */
@@ -78,7 +96,7 @@ export interface Answer {
 /** A payment on its way to a batch. */
 interface Waiting extends Arrival {
   actor: Actor
-  correlationId: string
+  correlation: Correlation
   startedAt: number
 }
 
@@ -113,8 +131,8 @@ export function openDesk(parts: DeskParts): Desk {
     }
   }
   const truths: TruthMemory = new Map()
-  const batcher = new Batcher<Waiting, Answer>(parts.limits, async (batch) =>
-    decideApart({ ...parts, truths, featureSet: await prepared() }, batch),
+  const batcher = new Batcher<Waiting, Answer>(parts.limits, (batch) =>
+    inBatchSpan(batch, async () => decideApart({ ...parts, truths, featureSet: await prepared() }, batch)),
   )
   return { ...parts, batcher }
 }
@@ -132,9 +150,19 @@ export function decideTransaction(desk: Desk, caller: Principal, transaction: Tr
     facts,
     record: accountRecord(facts),
     bodySha256: fingerprint(transaction),
-    correlationId: correlation().correlationId,
+    correlation: correlation(),
     startedAt: performance.now(),
   })
+}
+
+/** A span for work that several requests share: below the first of them that is recorded, linked to the others. */
+function inBatchSpan<T>(batch: readonly Waiting[], work: () => Promise<T>): Promise<T> {
+  const recorded = batch.filter(({ correlation: { span } }) => span?.isRecording())
+  const [first, ...others] = recorded.map((waiting) => waiting.correlation)
+  if (!first) return work()
+  const links = others.map(({ span }) => ({ context: span!.spanContext() }))
+  const attributes = { 'vigil.batch.size': batch.length }
+  return withCorrelation(first, () => inSpan('decide batch', { attributes, links }, work))
 }
 
 type Work = DeskParts & { featureSet: number; truths: TruthMemory }
@@ -255,7 +283,7 @@ async function decideOnce(
   const [reservation, lane, tiles, truths] = await timed(
     'open',
     together([
-      reserve(client, batch),
+      reserve(client, batch).finally(lockWait.startTimer()),
       takeLane(client),
       readTiles(client, keys),
       readTruths(client, truthKeys, work.truths),
@@ -353,7 +381,7 @@ function compose(
     transactionId: transaction.transaction_id,
     decisionId: newId(),
     auditEntryId: newId(),
-    correlationId: waiting.correlationId,
+    correlationId: waiting.correlation.correlationId,
     policy,
     scored,
     scorer: model,
@@ -369,5 +397,6 @@ function compose(
     modelDigest: answer.model ? model.digest : null,
     response: withoutFeatures(answer),
     audit: entryOf(waiting, answer, model),
+    traceparent: waiting.correlation.traceparent,
   }
 }

@@ -1,3 +1,4 @@
+import { inSpan } from '#libs/platform'
 import type { RunnableModel, Values } from '../model.js'
 import type { Guard } from './guard.js'
 
@@ -25,7 +26,8 @@ export class GuardedModel implements RunnableModel {
   }
 
   run(inputs: Record<string, Values>): Promise<Record<string, Values>> {
-    return this.guard.run(() => this.model.run(inputs))
+    const attributes = { 'vigil.model': `${this.name}/${this.version}` }
+    return inSpan('model run', { attributes }, () => this.guard.run(() => this.model.run(inputs)))
   }
 
   close(): Promise<void> {
