@@ -26,7 +26,7 @@ import {
   partsOf,
   setTotal,
 } from './exports.sql.js'
-import { rememberNodes } from './node-memory.js'
+import { rememberedNodes } from './remember.js'
 import { entriesAt, indicesOf } from './selection.js'
 import { type Exported, ExportSink, type Header, type Written } from './sink.js'
 import type { ExportStore } from './store.js'
@@ -98,7 +98,7 @@ class ExportRun {
     private readonly key: DataKey,
   ) {
     this.sink = new ExportSink(row.format)
-    this.read = rememberNodes(works.log.nodes)
+    this.read = rememberedNodes(works.log)
     for (const file of this.sink.files) this.digests.set(file, createHash('sha256'))
   }
 

@@ -4,7 +4,6 @@ import {
   encodeBundle,
   HASH_LENGTH,
   inclusionProof,
-  nodesFromTiles,
   parseVerificationKey,
   proofText,
   storedNodes,
@@ -22,8 +21,6 @@ export class LogReader {
   }
 
   private readonly origin: string
-  /** Nodes of the tree, out of its tiles. */
-  readonly nodes = nodesFromTiles(async ({ level, n }) => (await this.tile(level, n)) ?? Buffer.alloc(0))
 
   /** The newest signed checkpoint with the cosignatures it has so far, or undefined while the log has none. */
   async checkpoint(): Promise<{ size: number; note: string } | undefined> {
