@@ -8,6 +8,18 @@ export interface DeidentificationKeys {
   date: Uint8Array
 }
 
+/** The images of one study share most of what is derived: the last answers under some keys are not made again. */
+function perKeys<Value>(derive: (keys: DeidentificationKeys, text: string) => Value, most: number) {
+  const known = new WeakMap<DeidentificationKeys, (text: string) => Value>()
+  return (keys: DeidentificationKeys, text: string): Value => {
+    const found = known.get(keys)
+    if (found) return found(text)
+    const answer = memo((value: string) => derive(keys, value), most)
+    known.set(keys, answer)
+    return answer(text)
+  }
+}
+
 const mac = (key: Uint8Array, text: string | Uint8Array): Buffer =>
   createHmac('sha256', key).update(text).digest()
 
@@ -40,17 +52,7 @@ export function isReplacedUid(keys: DeidentificationKeys, uid: string): boolean 
  * Replacement of a UID: 2.25. and a UUID's integer (PS3.5 B.2), derived by HMAC-SHA-256 from the original under the
  * project's key: the same everywhere and at any time, without a table. Doing it again changes nothing.
  */
-export function replaceUid(keys: DeidentificationKeys, uid: string): string {
-  let replace = replacements.get(keys)
-  if (!replace) {
-    replace = memo((original) => derivedUid(keys, original), 256)
-    replacements.set(keys, replace)
-  }
-  return replace(uid)
-}
-
-/** The images of one study share most of their UIDs: the last ones are not derived again. */
-const replacements = new WeakMap<DeidentificationKeys, (uid: string) => string>()
+export const replaceUid = perKeys(derivedUid, 256)
 
 function derivedUid(keys: DeidentificationKeys, uid: string): string {
   if (isReplacedUid(keys, uid)) return uid
@@ -68,14 +70,17 @@ export function isPseudonym(keys: DeidentificationKeys, patientId: string): bool
 }
 
 /** Pseudonym of a patient: the same for the same Patient ID, telling nothing of it without the key. */
-export function pseudonym(keys: DeidentificationKeys, patientId: string): string {
+export const pseudonym = perKeys((keys, patientId) => {
   if (isPseudonym(keys, patientId)) return patientId
   const body = mac(keys.patient, patientId).toString('hex').slice(0, 10).toUpperCase()
   return `V${body}${checkOf(keys, body)}`
-}
+}, 64)
 
 const LONGEST_SHIFT_DAYS = 3650
 
 /** Days to move a patient's dates back: 1 to 3650, the same for all of them, so that intervals stay; 0 once done. */
-export const dateShiftDays = (keys: DeidentificationKeys, patientId: string): number =>
-  isPseudonym(keys, patientId) ? 0 : 1 + (mac(keys.date, patientId).readUInt32BE(0) % LONGEST_SHIFT_DAYS)
+export const dateShiftDays = perKeys(
+  (keys, patientId) =>
+    isPseudonym(keys, patientId) ? 0 : 1 + (mac(keys.date, patientId).readUInt32BE(0) % LONGEST_SHIFT_DAYS),
+  64,
+)
