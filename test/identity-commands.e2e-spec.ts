@@ -103,16 +103,18 @@ describe('npm run clients', () => {
   test('says what is wrong in one line', async () => {
     const key = join(dataDir, 'private.json')
     writeFileSync(key, JSON.stringify({ keys: [{ kty: 'EC', d: 'x' }] }))
-    const [taken, unnamed, nobody, secretKey] = await Promise.all([
+    const [taken, unnamed, nobody, secretKey, misspelt] = await Promise.all([
       complaint('clients', 'add', 'batch', '--scopes', 'data:read'),
       complaint('clients', 'add', '01900000-0000-7000-8000-000000000000', '--scopes', 'data:read'),
       complaint('clients', 'rotate', 'nobody'),
       complaint('clients', 'add', 'smart', '--scopes', 'system/ImagingStudy.rs', '--jwks', key),
+      complaint('clients', 'add', 'typo', '--scopes', 'data:read audit:raed'),
     ])
     expect(taken).toBe('There is a client batch already')
     expect(unnamed).toMatch(/no UUID/)
     expect(nobody).toBe('There is no client nobody that has a secret')
     expect(secretKey).toMatch(/private key/)
+    expect(misspelt).toBe('There is no scope audit:raed')
   })
 
   test('rotates a secret with overlap, and revokes', async () => {

@@ -66,6 +66,13 @@ beforeAll(async () => {
       scopes: ['data:read', 'phi:reidentify'],
       redirect_uris: [CALLBACK],
     },
+    {
+      name: 'Desk',
+      client_id: 'desk',
+      scopes: ['data:read'],
+      redirect_uris: ['http://127.0.0.1/callback'],
+      application_type: 'native',
+    },
   ])
   const passwordHash = await hashPassword(PASSWORD)
   for (const [email, { id, roles }] of Object.entries(people))
@@ -206,6 +213,19 @@ test('what fails inside is no fault of the client: neither invalid_client nor a 
   expect(answer.headers.get('content-type')).toMatch(/problem\+json/)
   expect(await answer.json()).toMatchObject({ type: 'urn:vigil:problem:internal' })
   expect((await asHospital(await assertion())).status).toBe(200)
+})
+
+test('a NUL in the name of a client is somebody nobody knows, not a failure inside', async () => {
+  const client_id = 'hospital\0'
+  const json = await fetch(`${service.url}/auth/token`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ client_id, client_secret: 'x' }),
+  })
+  const form = await post({ ...credentials, client_id, client_secret: 'x' })
+  const query = await fetch(`${service.url}/auth/authorize?client_id=a%00b&response_type=code`)
+  const signed = await asHospital(await assertion({ iss: client_id, sub: client_id, jti: 'a\0' }))
+  expect([json.status, form.status, query.status, signed.status]).toEqual([401, 400, 400, 401])
 })
 
 describe('a secret is changed', () => {
@@ -404,6 +424,15 @@ describe('a person signs in', () => {
     expect(new URL(back.url).searchParams.get('error')).toBe('access_denied')
     expect(await trail('CONSENT_GIVEN')).toHaveLength(1)
     expect(await trail('CONSENT_DENIED')).toHaveLength(1)
+  })
+
+  test('a native application, which asks each time, says what it gets, not what it would like', async () => {
+    const desk = { client_id: 'desk', scope: 'openid data:read phi:erase' }
+    const asked = await signIn('rosa@example.org', desk)
+    codeIn(await asked.visitor.submit(asked.page, { answer: 'allow' }))
+    const { page } = await askToSignIn(desk, asked.visitor)
+    expect(page.text).toContain('data:read')
+    expect(page.text).not.toContain('phi:erase')
   })
 
   test('somebody who was disabled gets no token, even with a code in hand', async () => {

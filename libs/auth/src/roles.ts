@@ -14,6 +14,12 @@ export const ROLE_SCOPES: Record<Role, readonly string[]> = {
   operator: ['data:read', 'models:write', 'policy:write', 'keys:rotate'],
 }
 
+/** Scopes of SMART Backend Services that our FHIR routes know. */
+export const SMART_SCOPES = ['system/ImagingStudy.rs', 'system/DiagnosticReport.rs']
+
+/** Every scope that there is. */
+export const SCOPES: ReadonlySet<string> = new Set([...Object.values(ROLE_SCOPES).flat(), ...SMART_SCOPES])
+
 const isRole = (name: string): name is Role => Object.hasOwn(ROLE_SCOPES, name)
 
 /** The scopes that a person with these roles may have; roles that we do not know give none. */

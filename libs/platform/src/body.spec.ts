@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { MAX_JSON_DEPTH, parseForm, parseJson } from './body.js'
+import { MAX_JSON_DEPTH, nulDefect, parseForm, parseJson } from './body.js'
 import { ProblemError } from './problem.js'
 
 const bytes = (text: string) => new TextEncoder().encode(text)
@@ -55,10 +55,24 @@ describe('parseJson', () => {
   })
 })
 
+test.each([
+  ['/x?a=1&actor=a%00b', '/actor'],
+  ['/x?actor%00=a', '/actor'],
+  ['/x?actor=a%2500b', undefined],
+  ['/x%00?actor=a', undefined],
+])('finds the NUL in the query of %s', (url, pointer) => {
+  expect(nulDefect(url)?.toDetails('urn:x').errors?.[0]?.pointer).toBe(pointer)
+})
+
 describe('parseForm', () => {
   test('reads fields and refuses repeated ones', () => {
     expect(parseForm(bytes('a=1&b=%C3%A9'))).toEqual({ a: '1', b: 'é' })
     expect(problemOf(() => parseForm(bytes('a=1&a=2'))).status).toBe(400)
+  })
+
+  test('refuses a NUL, naming the field', () => {
+    const problem = problemOf(() => parseForm(bytes('a=1&client_id=x%00y')))
+    expect(problem.toDetails('urn:x')).toMatchObject({ status: 400, errors: [{ pointer: '/client_id' }] })
   })
 
   test('limits the number of fields', () => {

@@ -1,5 +1,5 @@
 import { jsonDefect } from './json.js'
-import { problems } from './problem.js'
+import { type ProblemError, problems } from './problem.js'
 
 /** Deepest nesting of arrays and objects that a JSON body may have. */
 export const MAX_JSON_DEPTH = 32
@@ -34,6 +34,24 @@ export function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
+/** PostgreSQL's text holds no NUL: a field of a form or query that has one is refused before anything looks for it. */
+const nulProblem = (name: string) =>
+  problems.invalidRequest({
+    detail: 'A NUL character is not allowed',
+    errors: [{ pointer: `/${name}`, detail: 'must not hold a NUL character' }],
+  })
+
+const heldNul = (fields: URLSearchParams): string | undefined =>
+  [...fields].find((field) => field.join().includes('\0'))?.[0].replaceAll('\0', '')
+
+/** What is wrong with a URL whose query holds a NUL, if it does. */
+export function nulDefect(url: string): ProblemError | undefined {
+  const query = url.indexOf('?')
+  if (query < 0 || !url.includes('%00', query)) return undefined
+  const name = heldNul(new URLSearchParams(url.slice(query + 1)))
+  return name === undefined ? undefined : nulProblem(name)
+}
+
 /** Parses a form body (application/x-www-form-urlencoded); a repeated field is refused (RFC 6749 3.2). */
 export function parseForm(bytes: Uint8Array): Record<string, string> {
   let text: string
@@ -43,10 +61,13 @@ export function parseForm(bytes: Uint8Array): Record<string, string> {
     throw refuse('The body is not valid UTF-8')
   }
   const fields = new Map<string, string>()
-  for (const [name, value] of new URLSearchParams(text)) {
+  const form = new URLSearchParams(text)
+  for (const [name, value] of form) {
     if (fields.has(name)) throw refuse('A form field is repeated')
     if (fields.size >= 32) throw refuse('The form has too many fields')
     fields.set(name, value)
   }
+  const nul = heldNul(form)
+  if (nul !== undefined) throw nulProblem(nul)
   return Object.fromEntries(fields)
 }

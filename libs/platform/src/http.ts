@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
-import { parseForm, parseJson } from './body.js'
+import { nulDefect, parseForm, parseJson } from './body.js'
 import type { HttpConfig } from './config.js'
 import { limitConnections } from './connection.js'
 import { type Correlation, correlationFrom, withCorrelation } from './correlation.js'
@@ -99,6 +99,7 @@ export function installHttp(fastify: FastifyInstance, options: HttpOptions): voi
     withCorrelation(context, done)
   })
   fastify.addHook('onRequestAbort', async (request) => closeSpan(request.correlation.span))
+  fastify.addHook('onRequest', (request, _reply, done) => done(nulDefect(request.url)))
   limitConnections(fastify, timesOf(config), requiresCertificate(config))
   // The body parser resumes in the socket's context: enter the request's again.
   fastify.addHook('preValidation', (request, _reply, done) => withCorrelation(request.correlation, done))

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { ClientBase } from 'pg'
 import { type AuditEntry, appendAudit } from '#libs/audit'
+import { SCOPES } from '#libs/auth'
 import { correlation, newId } from '#libs/platform'
 import { addClient, addSecret, type NewClient } from './clients.js'
 import { hashPassword } from './passwords.js'
@@ -53,6 +54,8 @@ export async function registerClient(
 ): Promise<void> {
   if (!CLIENT_ID.test(client.client_id))
     throw new AdministrationError('A client id is 1 to 64 letters, digits, "_" and "-", and no UUID')
+  const unknown = client.scopes.filter((scope) => !SCOPES.has(scope))
+  if (unknown.length > 0) throw new AdministrationError(`There is no scope ${unknown.join(' ')}`)
   if (!(await addClient(database, client)))
     throw new AdministrationError(`There is a client ${client.client_id} already`)
   await recordAct(

@@ -99,6 +99,8 @@ interface Row {
 
 /** The client of this id, unless it was revoked. */
 export async function findClient(database: Pool, clientId: string): Promise<Client | undefined> {
+  // An assertion or a JSON body may name anything; PostgreSQL's text holds no NUL.
+  if (clientId.includes('\0')) return undefined
   const { rows } = await database.query<Row>({
     name: 'find-client',
     text: `SELECT client_id, name, tenant, scopes, auth_method, jwks, redirect_uris, application_type,

@@ -1,14 +1,13 @@
 import { Controller, Get, Header, Inject, Req } from '@nestjs/common'
 import { ApiExcludeController } from '@nestjs/swagger'
 import type { FastifyRequest } from 'fastify'
-import { Public, ROLE_SCOPES } from '#libs/auth'
+import { Public, ROLE_SCOPES, SMART_SCOPES } from '#libs/auth'
 import { COMPLIANCE, type Compliance } from '../compliance.js'
 import { ask } from './ask.js'
 
 const CACHEABLE = 'public, max-age=300'
 
 /** SMART Backend Services: what a system may be registered for (FHIR resource, read and search). */
-const SMART_SCOPES = ['system/ImagingStudy.rs', 'system/DiagnosticReport.rs']
 
 const API_SCOPES = [...SMART_SCOPES, ...new Set(Object.values(ROLE_SCOPES).flat())]
 const GRANTS = ['client_credentials', 'authorization_code']

@@ -150,13 +150,23 @@ export class InteractionController {
       missingResourceScopes?: Record<string, string[]>
     }
     const scopes = [...(details.missingOIDCScope ?? []), ...(details.missingResourceScopes?.[RESOURCE] ?? [])]
-    const asked = scopes.length > 0 ? scopes : String(interaction.params.scope ?? '').split(' ')
+    const asked = scopes.length > 0 ? scopes : await this.allowedBefore(interaction)
     const content = consentPage({
       csrf: this.csrf(interaction.uid),
       application: await this.applicationOf(interaction),
       scopes: asked.filter(Boolean),
     })
     return this.page(reply, 200, content, this.targets(interaction))
+  }
+
+  /** What a native application, which has to ask each time, gets again: not all that it would like to have. */
+  private async allowedBefore({ grantId, params }: Interaction): Promise<string[]> {
+    const provider = await this.compliance.identity.provider()
+    const grant = grantId ? await provider.Grant.find(grantId) : undefined
+    const allowed = `${grant?.getOIDCScope() ?? ''} ${grant?.getResourceScope(RESOURCE) ?? ''}`.split(' ')
+    return String(params.scope ?? '')
+      .split(' ')
+      .filter((scope) => allowed.includes(scope))
   }
 
   private async consent(turn: Turn, answer: Fields['answer']) {
