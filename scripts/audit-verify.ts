@@ -39,6 +39,9 @@ interface Given {
 const OWN_KEYS =
   'note: the keys came from the log itself; give --key with the ones that you keep to verify against whoever runs it'
 
+const besideOf = (format: string) =>
+  `note: the ${format} file beside these proofs was not read: what holds is what stands here`
+
 /** Of how many entries only the hashes were there to verify: without a token, or dropped after their period. */
 const by = ({ size, entries }: { size: number; entries: number }) =>
   entries === size ? '' : ` (${size - entries} of them by their hashes alone)`
@@ -83,6 +86,7 @@ async function verifyFile(path: string, given: Given): Promise<number> {
     console.log(
       `verified: ${entries} entries${rest} of ${checkpoint.origin} (${checkpoint.size} entries), cosigned by ${witnessed}\n${whole}`,
     )
+    if (header.format !== 'ndjson') console.log(besideOf(header.format))
     if (given.keys.length === 0) console.log(OWN_KEYS.replace('the log itself', 'the export itself'))
     return 0
   } catch (error) {

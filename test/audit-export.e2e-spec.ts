@@ -1,6 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parse } from 'csv-parse/sync'
 import pg from 'pg'
@@ -162,6 +163,13 @@ test('CSV holds the same entries, no cell of it a formula, and the proofs beside
   expect((await verify(proofs)).entries).toBe(70)
   const proved = proofs.toString().trim().split('\n').slice(1, -1)
   expect(proved.map((line) => String(JSON.parse(line).log_index))).toEqual(records.map((r) => r.log_index))
+  const file = join(mkdtempSync(join(tmpdir(), 'vigil-proofs-')), 'proofs.ndjson')
+  writeFileSync(file, proofs)
+  const told = spawnSync(process.execPath, ['dist/scripts/audit-verify.js', file], { encoding: 'utf8' })
+  expect(told).toMatchObject({
+    status: 0,
+    stdout: expect.stringContaining('the csv file beside these proofs was not read'),
+  })
 })
 
 test('FHIR is a Bundle of AuditEvents that the R4 definitions accept, with proofs beside it', async () => {

@@ -130,6 +130,28 @@ describe('the accounting of disclosures', () => {
     for (const canary of ['CANARY', PATIENT]) expect(everything).not.toContain(canary)
   })
 
+  test('is not called complete where there are more than it looks through, whatever lies in the period', async () => {
+    const busy = 'MRN-CANARY-BUSY'
+    const ref = blindIndex(compliance.patientIndexKey, 'patient', 'default', busy)
+    await admin.query(
+      `SELECT audit.append(id, jsonb_build_object('id', id, 'tenant', 'default', 'service', 'imaging',
+         'actor', jsonb_build_object('type', 'client', 'id', 'poller'), 'action', 'PHI_ACCESS', 'outcome', 'success',
+         'patient_ref', $1::text, 'purpose_of_use', 'TREAT', 'correlation_id', id)::text)
+       FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, 10001)) fresh`,
+      [ref],
+    )
+    await officer.fetch(`/api/v1/patients/${busy}/disclosures`, {
+      method: 'POST',
+      body: JSON.stringify({ recipient: RECIPIENT, description: 'x', disclosed_at: '2026-01-02T00:00:00Z' }),
+      headers: { 'content-type': 'application/json', ...purpose('PUBHLTH') },
+    })
+    const within = await auditor.get<Accounting>(
+      `/api/v1/patients/${busy}/disclosures?to=2026-02-01T00:00:00Z`,
+    )
+    expect(within.body).toMatchObject({ complete: true, disclosures: [{ date: '2026-01-02T00:00:00.000Z' }] })
+    expect((await report(auditor, {}, busy)).body.complete).toBe(false)
+  })
+
   test('knows nothing of another tenant, and refuses what is wrong', async () => {
     const eve = await compliance.client({ scopes: ['audit:read'], clientId: 'eve', tenant: 'elsewhere' })
     for (const id of [PATIENT, patientRef])

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { problems } from '#libs/platform'
+import { instant } from './fields.js'
 
 /** Where a page ended: time (with microseconds) and id of the last thing on it. */
 export interface Position {
@@ -7,7 +8,7 @@ export interface Position {
   id: string
 }
 
-const Shape = z.tuple([z.iso.datetime({ offset: true, precision: 6 }), z.uuid()])
+const Shape = z.tuple([instant, z.uuid()])
 
 export const encodePosition = ({ at, id }: Position): string =>
   Buffer.from(JSON.stringify([at, id])).toString('base64url')

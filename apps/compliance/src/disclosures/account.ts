@@ -38,20 +38,25 @@ async function disclosuresOf(
   tenant: string,
   patientRef: string,
   { from, to }: { from: Date; to: Date },
-): Promise<TrailEntry[]> {
+): Promise<{ found: TrailEntry[]; complete: boolean }> {
   // A disclosure may have been recorded long after it was made: the period is of the disclosure.
   const { rows } = await client.query<EntryRow>(
     `SELECT e.id, to_char(e.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS recorded_at, e.body,
        NULL AS log_index
      FROM audit.entry e WHERE e.tenant = $1 AND e.patient_ref = $2 AND e.outcome = 'success'
        AND e.action IN ('PHI_ACCESS', 'BREAK_GLASS_READ', 'PHI_DISCLOSED') AND e.recorded_at >= $3
+       AND (e.recorded_at < $4 OR e.action = 'PHI_DISCLOSED')
      ORDER BY e.recorded_at, e.id LIMIT ${LIMIT + 1}`,
-    [tenant, patientRef, from],
+    [tenant, patientRef, from, to],
   )
-  return rows.map(toTrailEntry).filter((entry) => {
-    const at = Date.parse(disclosedAt(entry))
-    return at >= from.getTime() && at < to.getTime()
-  })
+  const found = rows
+    .slice(0, LIMIT)
+    .map(toTrailEntry)
+    .filter((entry) => {
+      const at = Date.parse(disclosedAt(entry))
+      return at >= from.getTime() && at < to.getTime()
+    })
+  return { found, complete: rows.length <= LIMIT }
 }
 
 interface Opened {
@@ -116,10 +121,9 @@ export async function account(
   const patientRef = await patientRefOf(compliance.pool, compliance, tenant, patient)
   const period = periodOf(query, new Date())
   return inTransaction(compliance.pool, async (client) => {
-    const found = await disclosuresOf(client, tenant, patientRef, period)
-    const shown = found.slice(0, LIMIT)
+    const { found, complete } = await disclosuresOf(client, tenant, patientRef, period)
     const { accounted, excepted } = divide(
-      shown.map((entry) => ({ entry, purpose: entry.purpose_of_use ?? 'unknown' })),
+      found.map((entry) => ({ entry, purpose: entry.purpose_of_use ?? 'unknown' })),
     )
     const disclosures: Disclosure[] = []
     for (const { entry } of accounted)
@@ -134,13 +138,13 @@ export async function account(
       },
       ...{ patientRef, correlationId: correlation().correlationId },
       ...(purpose ? { purposeOfUse: purpose } : {}),
-      details: { disclosures: disclosures.length, excepted: shown.length - disclosures.length },
+      details: { disclosures: disclosures.length, excepted: found.length - disclosures.length },
     })
     return {
       patient_ref: patientRef,
       from: period.from.toISOString(),
       to: period.to.toISOString(),
-      ...{ disclosures, excepted, complete: found.length <= LIMIT },
+      ...{ disclosures, excepted, complete },
     }
   })
 }

@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import type { PurposeOfUse } from '#libs/audit'
-
-const instant = z.iso.datetime({ offset: true })
+import { instant } from '../fields.js'
 
 /** A disclosure that was made outside of Vigil: on paper, by telephone, through another system. */
 export const NewDisclosure = z

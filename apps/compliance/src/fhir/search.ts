@@ -1,16 +1,27 @@
 import { z } from 'zod'
-import { noCardNumber } from '#libs/platform'
+import { identifier, instant } from '../fields.js'
 import type { SoughtMany } from '../trail/query.js'
 import { actionsOf } from './balp.js'
 
 /** FHIR dateTime of at least a day; what is not given is the beginning of it. */
 const WHEN = /^(eq|ge|gt|le|lt)?(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)))?$/
 const DAY_MS = 86_400_000
+/** Years of four digits, which the database reads as they are written. */
+const [FIRST, LAST] = [Date.parse('0001-01-01T00:00:00.000Z'), Date.parse('9999-12-31T23:59:59.999Z')]
 const ACTION_SYSTEM = 'urn:vigil:audit-action|'
 // Whoever searches leaves what they searched for in the log: no text that may be a name.
 const SUBTYPE = /^(?:urn:vigil:audit-action\|)?[A-Z][A-Z0-9_]*$/
 
-const when = z.string().regex(WHEN, 'must be a date or a time with zone, after eq, ge, gt, le or lt')
+function isOfCalendar(parameter: string): boolean {
+  const [, , day, time = '00:00:00Z'] = WHEN.exec(parameter) ?? []
+  const withSeconds = time.replace(/^(\d\d:\d\d)(?!:)/, '$1:00')
+  return instant.safeParse(`${day}T${withSeconds}`).success
+}
+
+const when = z
+  .string()
+  .regex(WHEN, 'must be a date or a time with zone, after eq, ge, gt, le or lt')
+  .refine(isOfCalendar, 'must be a day and a time that there is')
 
 /** Search parameters of AuditEvent that Vigil answers. */
 export const AuditEventSearch = z
@@ -18,12 +29,7 @@ export const AuditEventSearch = z
     /** Once or twice: `ge2026-01-01`, `lt2026-02-01T00:00:00Z`, or a day. */
     date: z.union([when, z.array(when).max(2)]).optional(),
     /** Identifier of a client or a person. */
-    agent: z
-      .string()
-      .min(1)
-      .max(128)
-      .refine(...noCardNumber)
-      .optional(),
+    agent: identifier.optional(),
     /** The patient's own identifier, or the keyed hash that the events show; in a POST it stands in no URL. */
     patient: z.string().min(1).max(128).optional(),
     action: z.enum(['C', 'R', 'U', 'D', 'E']).optional(),
@@ -48,7 +54,7 @@ export function rangeOf(parameter: string): Range {
   const [, prefix = 'eq', day, time] = WHEN.exec(parameter) ?? []
   const start = Date.parse(time ? `${day}T${time}` : `${day}T00:00:00Z`)
   const end = time ? start + 1 : start + DAY_MS
-  const text = (ms: number) => new Date(ms).toISOString()
+  const text = (ms: number) => new Date(Math.min(Math.max(ms, FIRST), LAST)).toISOString()
   if (prefix === 'ge') return { from: text(start) }
   if (prefix === 'gt') return { from: text(end) }
   if (prefix === 'le') return { to: text(end) }

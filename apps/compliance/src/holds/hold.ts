@@ -1,10 +1,9 @@
 import { z } from 'zod'
-import { noCardNumber } from '#libs/platform'
 import { Reason } from '../approvals/approval.js'
+import { identifier, instant } from '../fields.js'
 
 export const RETENTION_CLASSES = ['phi', 'payment', 'default'] as const
 
-const instant = z.iso.datetime({ offset: true })
 const text = z.string().min(1).max(128)
 
 const Period = z
@@ -23,7 +22,7 @@ export const NewHold = z
   .strictObject({
     /** The patient's own identifier; only its keyed hash is kept. */
     patient: text.optional(),
-    subject: text.refine(...noCardNumber).optional(),
+    subject: identifier.optional(),
     correlation_id: z.uuid().optional(),
     period: Period.optional(),
     reason: Reason,

@@ -1,11 +1,8 @@
 import { z } from 'zod'
 import { AuditEntry } from '#libs/audit'
-import { noCardNumber } from '#libs/platform'
+import { identifier, instant } from '../fields.js'
 
 const text = z.string().min(1).max(128)
-/** Whoever looks leaves what they looked for in the log, which forgets nothing. */
-const identifier = text.refine(...noCardNumber)
-const instant = z.iso.datetime({ offset: true })
 
 /** What an entry must be; all that are given must hold. */
 export const EntryFilters = z.strictObject({

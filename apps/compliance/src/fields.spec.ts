@@ -1,0 +1,45 @@
+import { expect, test } from 'vitest'
+import { AuditEventSearch, rangeOf } from './fhir/search.js'
+import { NewHold } from './holds/hold.js'
+import { decodePosition } from './page.js'
+import { EntryFilters } from './trail/query.js'
+
+const ID = '01890a5d-ac96-774b-bcce-b302099a8057'
+const UNKNOWN_TIMES = ['0000-01-01T00:00:00Z', '2026-01-01T00:00:00+23:59', '2026-01-01T00:00:00-16:00']
+const UNSTORABLE = ['\0', 'a\0b', '\ud800', 'a\udc00']
+
+test.each(UNKNOWN_TIMES)(
+  'no filter, hold or cursor takes the time %s, which the database does not know',
+  (at) => {
+    expect(EntryFilters.safeParse({ from: at }).success).toBe(false)
+    expect(EntryFilters.safeParse({ to: at }).success).toBe(false)
+    expect(NewHold.safeParse({ period: { from: at }, reason: 'Matter 7' }).success).toBe(false)
+    const cursor = Buffer.from(JSON.stringify([at, ID])).toString('base64url')
+    expect(() => decodePosition(cursor)).toThrow(/invalid|Not valid|request/i)
+  },
+)
+
+test.each(UNSTORABLE)('no filter or hold takes the text %j, which the database cannot hold', (text) => {
+  expect(EntryFilters.safeParse({ actor: text }).success).toBe(false)
+  expect(EntryFilters.safeParse({ subject: text }).success).toBe(false)
+  expect(AuditEventSearch.safeParse({ agent: text }).success).toBe(false)
+  expect(NewHold.safeParse({ subject: text, reason: 'Matter 7' }).success).toBe(false)
+})
+
+test('takes characters outside of the first plane, and zones that there are', () => {
+  const filters = { actor: '\u{1F600}', from: '2026-01-01T00:00:00.123456+14:00' }
+  expect(EntryFilters.parse(filters)).toEqual(filters)
+})
+
+test.each(['2026-13-01', 'ge2026-02-31', '2026-11-25T25:00:00Z', 'ge0000-01-01', '2026-01-01T00:00Z+'])(
+  'FHIR searches refuse the date %s',
+  (date) => expect(AuditEventSearch.safeParse({ date }).success).toBe(false),
+)
+
+test.each(['gt9999-12-31', 'le9999-12-31', 'ge0001-01-01T00:00:00+10:00', '2026-01-01T10:00Z'])(
+  'the range of the FHIR date %s has years of four digits',
+  (date) => {
+    expect(AuditEventSearch.safeParse({ date }).success).toBe(true)
+    for (const bound of Object.values(rangeOf(date))) expect(bound).toMatch(/^(?!0000)\d{4}-/)
+  },
+)
