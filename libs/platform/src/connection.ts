@@ -89,10 +89,14 @@ export function limitConnections(
     done()
   })
   const arrived = (request: FastifyRequest) => clearTimeout(timers.get(request))
-  fastify.addHook('preValidation', async (request) => arrived(request))
-  // RFC 9112 9.6: the sender may still read our answer while it sends, but not for long.
-  fastify.addHook('onResponse', async (request) => {
+  fastify.addHook('preValidation', (request, _reply, done) => {
     arrived(request)
+    done()
+  })
+  // RFC 9112 9.6: the sender may still read our answer while it sends, but not for long.
+  fastify.addHook('onResponse', (request, _reply, done) => {
+    arrived(request)
+    done()
     if (request.raw.complete) return
     setTimeout(() => void (request.raw.complete || request.raw.socket.destroy()), LINGER_MS).unref()
   })

@@ -4,6 +4,7 @@ import { nulDefect, parseForm, parseJson } from './body.js'
 import type { HttpConfig } from './config.js'
 import { limitConnections } from './connection.js'
 import { type Correlation, correlationFrom, withCorrelation } from './correlation.js'
+import { withoutRedaction } from './logger.js'
 import { httpDuration } from './metrics.js'
 import type { Readiness } from './operations.js'
 import { sendProblem, toProblem } from './problem.filter.js'
@@ -91,7 +92,8 @@ function traceRequest({ method, routeOptions }: FastifyRequest, context: Correla
 
 /** Installs correlation, access log, metrics, strict bodies and problem+json on a Fastify instance. */
 export function installHttp(fastify: FastifyInstance, options: HttpOptions): void {
-  const { service, logger, config } = options
+  const { service, config } = options
+  const access = withoutRedaction(options.logger)
   fastify.decorateRequest('correlation')
   fastify.addHook('onRequest', (request, _reply, done) => {
     const context = correlate(request)
@@ -103,8 +105,11 @@ export function installHttp(fastify: FastifyInstance, options: HttpOptions): voi
   limitConnections(fastify, timesOf(config), requiresCertificate(config))
   // The body parser resumes in the socket's context: enter the request's again.
   fastify.addHook('preValidation', (request, _reply, done) => withCorrelation(request.correlation, done))
-  fastify.addHook('onSend', async (request, reply) => secure(request, reply, options))
-  fastify.addHook('onResponse', async (request, reply) => {
+  fastify.addHook('onSend', (request, reply, _payload, done) => {
+    secure(request, reply, options)
+    done()
+  })
+  fastify.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'unmatched'
     const labels = { service, method: request.method, route, status: String(reply.statusCode) }
     httpDuration.observe(labels, reply.elapsedTime / 1000)
@@ -112,7 +117,7 @@ export function installHttp(fastify: FastifyInstance, options: HttpOptions): voi
     closeSpan(request.correlation.span, reply.statusCode >= 500 ? labels.status : undefined)
     const level = QUIET.has(route) ? 'debug' : 'info'
     const { method, status } = labels
-    logger[level](
+    access[level](
       {
         method,
         route,
@@ -123,6 +128,7 @@ export function installHttp(fastify: FastifyInstance, options: HttpOptions): voi
       },
       'request',
     )
+    done()
   })
   acceptBodies(fastify)
   rememberRoutes(fastify)

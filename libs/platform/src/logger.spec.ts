@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { expect, test } from 'vitest'
 import { correlationFrom, withCorrelation } from './correlation.js'
-import { createLogger } from './logger.js'
+import { createLogger, withoutRedaction } from './logger.js'
 
 function capture(write: (logger: ReturnType<typeof createLogger>) => void): string {
   const lines: string[] = []
@@ -46,4 +46,16 @@ test('lines carry the correlation ID of the request that caused them', () => {
 
 test('a correlation header that is no UUID is replaced, not logged', () => {
   expect(correlationFrom({ 'x-correlation-id': 'DOE^JANE' }).correlationId).not.toContain('DOE')
+})
+
+test('a line that names its correlation says it once, with or without redaction', () => {
+  const correlation_id = '01890a5d-ac96-774b-bcce-b302099a8057'
+  const fields = { status: 200, note: '\u2028', correlation_id }
+  const [plain, redacted] = [withoutRedaction, (logger: ReturnType<typeof createLogger>) => logger].map(
+    (of) => capture((logger) => of(logger).info(fields, 'request')),
+  )
+  const untimed = (line: string) => line.replace(/"time":"[^"]+"/, '')
+  expect(untimed(plain!)).toBe(untimed(redacted!))
+  expect(plain!.split(correlation_id)).toHaveLength(2)
+  expect(plain).not.toContain('\u2028')
 })
