@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import canonicalize from 'canonicalize'
 import { z } from 'zod'
 import { holdsCardNumber, noCardNumber } from '#libs/platform'
@@ -121,7 +121,5 @@ export function timeError({ timestamp }: { timestamp: string }, now: number): st
 /** SHA-256 of the payment's canonical form (RFC 8785): equal for equal payments, however they were written. */
 export function fingerprint(transaction: Transaction): Buffer {
   const amount = toMinorUnits(transaction.amount, transaction.currency)!.toString()
-  return createHash('sha256')
-    .update(canonicalize({ ...transaction, amount })!)
-    .digest()
+  return hash('sha256', canonicalize({ ...transaction, amount })!, 'buffer')
 }
