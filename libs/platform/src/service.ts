@@ -56,6 +56,8 @@ function createAdapter({ config, bodyLimit = MIB }: ServiceOptions): FastifyAdap
     connectionTimeout: 150_000,
     keepAliveTimeout: 65_000,
     forceCloseConnections: 'idle',
+    // What was accepted before the end is answered: it would get a 503 that is not of our making.
+    return503OnClosing: false,
     routerOptions: { maxParamLength: 256 },
     frameworkErrors,
   })
