@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { SingleBar } from 'cli-progress'
 import { ExportVerifier, type FailureKind, VerificationFailure } from '#libs/audit'
+import { cosignedBy, toldExport } from './audit/told.js'
 import { verifyLog } from './audit/verify-log.js'
 import { requestToken } from './client/token.js'
 import type { Credentials } from './supervise/secrets.js'
@@ -60,9 +61,8 @@ async function verifyUrl(url: string, given: Given, token: string | undefined): 
     console.error(`NOT VERIFIED: ${result.failure}`)
     return EXIT[result.kind]
   }
-  const witnessed =
-    result.witnesses.length > 0 ? `, cosigned by ${result.witnesses.join(', ')}` : ', cosigned by nobody'
-  console.log(`verified: ${result.size} entries${by(result)}, root ${result.root}${witnessed}`)
+  const witnessed = cosignedBy(result.witnesses, given.keys)
+  console.log(`verified: ${result.size} entries${by(result)}, root ${result.root}, ${witnessed}`)
   if (given.keys.length === 0) console.log(OWN_KEYS)
   return 0
 }
@@ -76,17 +76,11 @@ async function verifyFile(path: string, given: Given): Promise<number> {
       verifier.write(chunk as Buffer)
       bar.increment((chunk as Buffer).length)
     }
-    const { header, checkpoint, entries, withheld } = verifier.end()
+    const verified = verifier.end()
     bar.stop()
-    const witnessed = checkpoint.cosignatures.map(({ witness }) => witness).join(', ') || 'nobody'
-    const rest = withheld > 0 ? `, ${withheld} more by their hashes alone` : ''
-    const whole = header.complete
-      ? 'complete: nothing between them was left out'
-      : 'a selection: each is proved, what was not selected is not shown'
-    console.log(
-      `verified: ${entries} entries${rest} of ${checkpoint.origin} (${checkpoint.size} entries), cosigned by ${witnessed}\n${whole}`,
-    )
-    if (header.format !== 'ndjson') console.log(besideOf(header.format))
+    console.log(toldExport(verified, given.keys))
+    const { format } = verified.header
+    if (format !== 'ndjson') console.log(besideOf(format))
     if (given.keys.length === 0) console.log(OWN_KEYS.replace('the log itself', 'the export itself'))
     return 0
   } catch (error) {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { AuditEventSearch, rangeOf } from './fhir/search.js'
 import { NewHold } from './holds/hold.js'
 import { decodePosition } from './page.js'
-import { EntryFilters } from './trail/query.js'
+import { EntryFilters, EntryQuery } from './trail/query.js'
 
 const ID = '01890a5d-ac96-774b-bcce-b302099a8057'
 const UNKNOWN_TIMES = ['0000-01-01T00:00:00Z', '2026-01-01T00:00:00+23:59', '2026-01-01T00:00:00-16:00']
@@ -43,3 +43,29 @@ test.each(['gt9999-12-31', 'le9999-12-31', 'ge0001-01-01T00:00:00+10:00', '2026-
     for (const bound of Object.values(rangeOf(date))) expect(bound).toMatch(/^(?!0000)\d{4}-/)
   },
 )
+
+test.each([
+  ['2026-11-24', '2026-11-24T00:00:00.000Z', '2026-11-25T00:00:00.000Z'],
+  ['2026-11-24T10:00Z', '2026-11-24T10:00:00.000Z', '2026-11-24T10:01:00.000Z'],
+  ['eq2026-11-24T10:00:00Z', '2026-11-24T10:00:00.000Z', '2026-11-24T10:00:01.000Z'],
+  ['2026-11-24T10:00:00.5Z', '2026-11-24T10:00:00.500Z', '2026-11-24T10:00:00.600Z'],
+  ['2026-11-24T10:00:00.123456Z', '2026-11-24T10:00:00.123Z', '2026-11-24T10:00:00.124Z'],
+])('the FHIR date %s means the whole of what it names', (date, from, to) => {
+  expect(rangeOf(date)).toEqual({ from, to })
+  const after = date.replace(/^eq/, '')
+  expect(rangeOf(`gt${after}`)).toEqual({ from: to })
+  expect(rangeOf(`le${after}`)).toEqual({ to })
+})
+
+test('a hold of a period needs a bound or a class, named at /period', () => {
+  const refused = NewHold.safeParse({ period: {}, reason: 'Matter 7' })
+  expect(refused.error?.issues.map(({ path }) => path)).toEqual([['period']])
+  expect(NewHold.safeParse({ period: { class: 'phi' }, reason: 'Matter 7' }).success).toBe(true)
+})
+
+test.each([EntryFilters, EntryQuery])('filters that end before they begin are refused at /to', (filters) => {
+  const [early, late] = ['2026-01-01T00:00:00Z', '2026-01-01T00:00:01Z']
+  const refused = filters.safeParse({ from: late, to: early })
+  expect(refused.error?.issues.map(({ path }) => path)).toEqual([['to']])
+  expect(filters.safeParse({ from: early, to: late }).success).toBe(true)
+})

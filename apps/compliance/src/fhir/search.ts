@@ -49,11 +49,19 @@ interface Range {
   to?: string
 }
 
+/** How many milliseconds a time names: as exactly as it is written, at least one. */
+function precisionOf(time: string | undefined): number {
+  if (!time) return DAY_MS
+  const [, seconds, fraction] = /^\d\d:\d\d(:\d\d)?(?:\.(\d+))?/.exec(time) ?? []
+  if (fraction) return Math.max(1, 10 ** (3 - fraction.length))
+  return seconds ? 1000 : 60_000
+}
+
 /** The half-open range that a date parameter names (FHIR R4, 3.1.1.4.7). */
 export function rangeOf(parameter: string): Range {
   const [, prefix = 'eq', day, time] = WHEN.exec(parameter) ?? []
   const start = Date.parse(time ? `${day}T${time}` : `${day}T00:00:00Z`)
-  const end = time ? start + 1 : start + DAY_MS
+  const end = start + precisionOf(time)
   const text = (ms: number) => new Date(Math.min(Math.max(ms, FIRST), LAST)).toISOString()
   if (prefix === 'ge') return { from: text(start) }
   if (prefix === 'gt') return { from: text(end) }

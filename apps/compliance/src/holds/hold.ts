@@ -12,6 +12,9 @@ const Period = z
     to: instant.optional(),
     class: z.enum(RETENTION_CLASSES).optional(),
   })
+  .refine((period) => Object.values(period).some((bound) => bound !== undefined), {
+    message: 'needs at least one of from, to and class',
+  })
   .refine(({ from, to }) => !from || !to || Date.parse(from) < Date.parse(to), {
     path: ['to'],
     message: 'must be later than from',

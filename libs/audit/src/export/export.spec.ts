@@ -17,7 +17,7 @@ const keys = [verificationKey(log), cosignatureKey(witness)]
 
 const bodyOf = (at: number, what = 'READ') =>
   Buffer.from(
-    `{"entry":{"action":"${what}","id":"é-${at}"},"recorded_at":"2026-01-01T00:00:00.${String(at).padStart(6, '0')}Z"}`,
+    `{"entry":{"action":"${what}","id":"é-${at}","tenant":"default"},"recorded_at":"2026-01-01T00:00:00.${String(at).padStart(6, '0')}Z"}`,
   )
 const nodesOf = (leaves: Buffer[]): NodeReader => {
   const read = (level: number, index: number): Buffer =>
@@ -255,6 +255,16 @@ describe('what is wrong is named, also where the end was made to fit', () => {
     expect(wrong.kind).toBe('changed')
     expect(wrong.message).toMatch(message)
     expect(wrong.index).toBe(index)
+  })
+
+  test.each([
+    ['a run', () => run(here, 0, 20), 0],
+    ['a selection', () => picked(here, [5, 9]), 5],
+  ])('%s of entries of another tenant than the header says', async (_case, make, index) => {
+    const lines = edit(await make(), 0, (line) => line.replace('"tenant":"default"', '"tenant":"clinic"'))
+    const wrong = failure(reclosed(lines))
+    expect(wrong).toMatchObject({ kind: 'changed', index })
+    expect(wrong.message).toBe(`entry ${index} is of the tenant "default", but the header says "clinic"`)
   })
 
   test('a selection that calls itself complete must be', async () => {

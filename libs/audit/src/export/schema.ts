@@ -24,7 +24,7 @@ export const ExportHeader = z.strictObject({
   checkpoint: z.string(),
   /** Verification keys, the log's first. They come from whoever wrote the file: compare them with those you hold. */
   keys: z.array(z.string()).min(1),
-  /** Whether nothing between the first and the last entry was left out; only `tiles` proves it. */
+  /** Whether every place between the first and the last has a line, an entry or its hash; only `tiles` proves it. */
   complete: z.boolean(),
   proofs: z.enum(['entries', 'tiles']).default('entries'),
   range: Range.optional(),

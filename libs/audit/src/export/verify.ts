@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { z } from 'zod'
 import { VerificationFailure } from '../failure.js'
 import type { Frontier } from '../merkle/frontier.js'
 import { leafHash } from '../merkle/hash.js'
@@ -20,7 +21,7 @@ export interface VerifiedExport {
   checkpoint: TrustedCheckpoint
   /** Entries whose bytes were verified. */
   entries: number
-  /** Places of a complete run that hold only a hash. */
+  /** Places that hold only a hash: whose entries they are, or why they are not shown, nothing here proves. */
   withheld: number
 }
 
@@ -32,12 +33,19 @@ const changed = (message: string, index?: number) => new VerificationFailure('ch
 const unreadable = (message: string) => new VerificationFailure('unreadable', message)
 const hash = (text: string) => Buffer.from(text, 'base64')
 
+const Recorded = z.object({ entry: z.object({ tenant: z.string() }) })
+
 function parse(line: Buffer): unknown {
   try {
     return JSON.parse(line.toString('utf8'))
   } catch {
     return undefined
   }
+}
+
+function tenantOf(body: Buffer): string | undefined {
+  const recorded = Recorded.safeParse(parse(body))
+  return recorded.success ? recorded.data.entry.tenant : undefined
 }
 
 /**
@@ -188,6 +196,16 @@ export class ExportVerifier {
       this.frontier.append(leaf)
       this.compareAt(this.frontier)
     } else this.checkPath(read, leaf)
+    if (read.body) this.checkTenant(read.index, read.body)
+  }
+
+  /** The header is not signed, the entry is: nobody shows one tenant's entries as another's. */
+  private checkTenant(index: number, body: Buffer): void {
+    const tenant = tenantOf(body)
+    const claimed = this.header!.tenant
+    if (tenant === claimed) return
+    const whose = tenant === undefined ? 'of no tenant' : `of the tenant ${JSON.stringify(tenant)}`
+    throw changed(`entry ${index} is ${whose}, but the header says ${JSON.stringify(claimed)}`, index)
   }
 
   private checkOrder(index: number): void {
