@@ -1,8 +1,9 @@
-import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs'
+import { createReadStream, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { SingleBar } from 'cli-progress'
 import { ExportVerifier, type FailureKind, VerificationFailure } from '#libs/audit'
+import { readGiven, sizeOfGiven } from './audit/given.js'
 import { cosignedBy, toldExport } from './audit/told.js'
 import { verifyLog } from './audit/verify-log.js'
 import { requestToken } from './client/token.js'
@@ -69,7 +70,7 @@ async function verifyUrl(url: string, given: Given, token: string | undefined): 
 
 async function verifyFile(path: string, given: Given): Promise<number> {
   const bar = new SingleBar({ format: 'verifying {bar} {percentage} %' })
-  bar.start(statSync(path).size, 0)
+  bar.start(sizeOfGiven(path), 0)
   const verifier = new ExportVerifier(given)
   try {
     for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
@@ -110,7 +111,7 @@ async function main(): Promise<number> {
   if (positionals.length !== 1 || !target) throw new Error(USAGE)
   const given: Given = {
     keys: values.key ?? [],
-    ...(values.checkpoint ? { earlier: readFileSync(values.checkpoint, 'utf8') } : {}),
+    ...(values.checkpoint ? { earlier: readGiven(values.checkpoint) } : {}),
   }
   if (!/^https?:\/\//.test(target)) return verifyFile(target, given)
   const url = target.replace(/\/$/, '')

@@ -1,4 +1,5 @@
 import { VerificationFailure } from '#libs/audit'
+import { unreachable } from '../client/unreachable.js'
 
 /** A live log, read over HTTP. */
 export class LogSource {
@@ -35,10 +36,7 @@ export class LogSource {
     try {
       return await fetch(`${this.url}${path}`, { headers, signal: AbortSignal.timeout(30_000) })
     } catch (error) {
-      throw new VerificationFailure(
-        'unreadable',
-        `${this.url} cannot be reached (${(error as Error).message})`,
-      )
+      throw new VerificationFailure('unreadable', unreachable(this.url, error))
     }
   }
 }
