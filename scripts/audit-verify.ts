@@ -3,18 +3,20 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { SingleBar } from 'cli-progress'
 import { ExportVerifier, type FailureKind, VerificationFailure } from '#libs/audit'
+import { ContentCheck } from './audit/content-check.js'
 import { readGiven, sizeOfGiven } from './audit/given.js'
 import { cosignedBy, toldExport } from './audit/told.js'
 import { verifyLog } from './audit/verify-log.js'
 import { requestToken } from './client/token.js'
 import type { Credentials } from './supervise/secrets.js'
 
-const USAGE = `npm run audit:verify -- EXPORT|URL [--key VKEY]... [--checkpoint FILE] [--token TOKEN | --hashes]
+const USAGE = `npm run audit:verify -- EXPORT|URL [--key VKEY]... [--checkpoint FILE] [--content FILE] [--token TOKEN | --hashes]
 
 Verifies an exported file, or a live log, without its database: the signatures, every entry, the tree.
   --key VKEY         verification key to trust, as /log/keys shows them: the log's, and those of witnesses, which must
                      then have cosigned. Keep them apart: a key that comes along proves nothing against who runs the log.
   --checkpoint FILE  a checkpoint that you kept (curl URL/log/checkpoint): history must only have been appended to since.
+  --content FILE     the CSV or FHIR file of an export whose proofs are verified: it must be what they prove, byte by byte.
   --token TOKEN      access token with audit:read, for the entries of a live log; without one the auditor of
                      DATA_DIR/credentials.json asks for it.
   --hashes           a live log's hashes alone, which are public: no token, no entry is read.
@@ -36,6 +38,7 @@ async function auditorToken(url: string): Promise<string> {
 interface Given {
   keys: string[]
   earlier?: string
+  content?: string
 }
 
 const OWN_KEYS =
@@ -71,17 +74,21 @@ async function verifyUrl(url: string, given: Given, token: string | undefined): 
 async function verifyFile(path: string, given: Given): Promise<number> {
   const bar = new SingleBar({ format: 'verifying {bar} {percentage} %' })
   bar.start(sizeOfGiven(path), 0)
-  const verifier = new ExportVerifier(given)
+  if (given.content) sizeOfGiven(given.content)
+  const content = given.content ? new ContentCheck(given.content) : undefined
+  const verifier = new ExportVerifier({ ...given, ...(content ? { reader: content } : {}) })
   try {
     for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
       verifier.write(chunk as Buffer)
       bar.increment((chunk as Buffer).length)
     }
     const verified = verifier.end()
+    content?.end()
     bar.stop()
     console.log(toldExport(verified, given.keys))
     const { format } = verified.header
-    if (format !== 'ndjson') console.log(besideOf(format))
+    if (given.content) console.log(`${given.content} is what these proofs prove`)
+    else if (format !== 'ndjson') console.log(besideOf(format))
     if (given.keys.length === 0) console.log(OWN_KEYS.replace('the log itself', 'the export itself'))
     return 0
   } catch (error) {
@@ -89,6 +96,8 @@ async function verifyFile(path: string, given: Given): Promise<number> {
     if (!(error instanceof VerificationFailure)) throw error
     console.error(`NOT VERIFIED: ${error.message}`)
     return EXIT[error.kind]
+  } finally {
+    content?.close()
   }
 }
 
@@ -98,6 +107,7 @@ async function main(): Promise<number> {
     options: {
       checkpoint: { type: 'string' },
       key: { type: 'string', multiple: true },
+      content: { type: 'string' },
       token: { type: 'string' },
       hashes: { type: 'boolean' },
       help: { type: 'boolean' },
@@ -111,9 +121,11 @@ async function main(): Promise<number> {
   if (positionals.length !== 1 || !target) throw new Error(USAGE)
   const given: Given = {
     keys: values.key ?? [],
+    ...(values.content ? { content: values.content } : {}),
     ...(values.checkpoint ? { earlier: readGiven(values.checkpoint) } : {}),
   }
   if (!/^https?:\/\//.test(target)) return verifyFile(target, given)
+  if (given.content) throw new Error('--content goes with the proofs of an export, not with a live log')
   const url = target.replace(/\/$/, '')
   return verifyUrl(url, given, values.hashes ? undefined : (values.token ?? (await auditorToken(url))))
 }

@@ -91,6 +91,26 @@ async function verify(bytes: Buffer) {
 const headerOf = (bytes: Buffer) =>
   ExportHeader.parse(JSON.parse(bytes.subarray(0, bytes.indexOf('\n')).toString('utf8')))
 
+/** `audit:verify --content` takes the file as it is, and names the entry where a word of it was changed. */
+function checkContent(proofs: Buffer, content: Buffer, word: string): void {
+  const folder = mkdtempSync(join(tmpdir(), 'vigil-content-'))
+  const [proofFile, file] = [join(folder, 'proofs.ndjson'), join(folder, 'content')]
+  writeFileSync(proofFile, proofs)
+  const told = (bytes: string | Buffer) => {
+    writeFileSync(file, bytes)
+    const args = ['dist/scripts/audit-verify.js', proofFile, '--content', file]
+    return spawnSync(process.execPath, args, { encoding: 'utf8' })
+  }
+  expect(told(content)).toMatchObject({
+    status: 0,
+    stdout: expect.stringContaining('what these proofs prove'),
+  })
+  const forged = told(content.toString().replace(word, 'nobody'))
+  expect(forged.status).toBe(2)
+  expect(forged.stderr).toMatch(/differs from its proofs at entry \d+/)
+  expect(told(`${content}x`).stderr).toContain('differs from its proofs at its end')
+}
+
 beforeAll(async () => {
   compliance = await startComplianceUnderTest({ EXPORT_PART_ENTRIES: 20, EXPORT_SWEEP_MS: 200 })
   admin = new pg.Client({ connectionString: compliance.database.adminUrl })
@@ -170,14 +190,18 @@ test('CSV holds the same entries, no cell of it a formula, and the proofs beside
     status: 0,
     stdout: expect.stringContaining('the csv file beside these proofs was not read'),
   })
+  checkContent(proofs, csv, 'person-2')
 })
 
 test('FHIR is a Bundle of AuditEvents that the R4 definitions accept, with proofs beside it', async () => {
   const made = await exportOf(auditor, { format: 'fhir' })
-  const bundle = JSON.parse((await download(auditor, made.content!)).toString())
+  const content = await download(auditor, made.content!)
+  const bundle = JSON.parse(content.toString())
   expect(validateFhir(bundle)).toEqual([])
   for (const { resource } of bundle.entry) expect(validateFhir(resource)).toEqual([])
-  const verified = await verify(await download(auditor, made.proofs!))
+  const proofs = await download(auditor, made.proofs!)
+  const verified = await verify(proofs)
+  checkContent(proofs, content, 'person-2')
   expect(bundle.entry).toHaveLength(verified.entries)
 })
 

@@ -14,6 +14,8 @@ interface VerifyExportOptions {
   keys?: readonly string[]
   /** A checkpoint (signed note) that was kept earlier. */
   earlier?: string
+  /** Told of the header, then of every entry in order; what it throws ends the verification. */
+  reader?: { head(header: ExportHeader): void; entry(index: number, body: Buffer): void }
 }
 
 export interface VerifiedExport {
@@ -124,6 +126,7 @@ export class ExportVerifier {
     this.header = header
     this.startRun(header)
     this.compareHistory(header)
+    this.options.reader?.head(header)
   }
 
   /** Builds the tree left of the run. */
@@ -196,7 +199,9 @@ export class ExportVerifier {
       this.frontier.append(leaf)
       this.compareAt(this.frontier)
     } else this.checkPath(read, leaf)
-    if (read.body) this.checkTenant(read.index, read.body)
+    if (!read.body) return
+    this.checkTenant(read.index, read.body)
+    this.options.reader?.entry(read.index, read.body)
   }
 
   /** The header is not signed, the entry is: nobody shows one tenant's entries as another's. */
