@@ -251,5 +251,6 @@ describe.skipIf(!hasOpenssl)('a client whose tokens are bound to its certificate
     const refused = await post({})
     expect(refused.status).toBe(400)
     expect(JSON.parse(refused.text)).toMatchObject({ error: 'invalid_grant' })
+    expect(refused.text).toMatch(/certificate/)
   })
 })

@@ -529,6 +529,14 @@ describe('guessing', () => {
     expect((await guess('lock@example.org', PASSWORD)).status).toBe(303)
   })
 
+  test('a field over its limit is refused like a wrong one', async () => {
+    const wrong = await guess('nobody@example.org', 'wrong password here')
+    expect(await guess('nobody@example.org', 'x'.repeat(257))).toEqual(wrong)
+    expect(await guess(`${'x'.repeat(250)}@example.org`, 'wrong password here')).toEqual(wrong)
+    expect(wrong.status).toBe(403)
+    expect(wrong.text).not.toContain('did not come from this page')
+  })
+
   test('an address that floods is refused without a look, and without an entry for each try', async () => {
     const asked = await askToSignIn()
     await admin.query(

@@ -2,8 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, mkdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { openLog } from '../embedded/log-file.js'
+import { openLog, sizeOf } from '../embedded/log-file.js'
 import { answers } from './probe.js'
+import { reasonSince } from './reason.js'
 
 interface Options {
   name: string
@@ -41,22 +42,25 @@ function launch({ script, env, logFile }: Options): ChildProcess {
 export function keepRunning(options: Options): Child {
   let stopping = false
   let delay = 500
+  const before = sizeOf(options.logFile)
   let child = launch(options)
-  const watch = (current: ChildProcess) => {
+  const watch = (current: ChildProcess, from: number) => {
     const startedAt = Date.now()
     current.once('exit', async (code, signal) => {
       if (stopping) return
       delay = Date.now() - startedAt > STEADY_MS ? 500 : Math.min(delay * 2, 10_000)
+      const reason = reasonSince(options.logFile, from)
       options.log(
-        `${options.name} ended (${signal ?? code}): starting it again in ${delay / 1000} s, see ${options.logFile}`,
+        `${options.name} ended (${signal ?? code}): ${reason ? `${reason}; ` : ''}starting it again in ${delay / 1000} s, see ${options.logFile}`,
       )
       await sleep(delay)
       if (stopping) return
+      const end = sizeOf(options.logFile)
       child = launch(options)
-      watch(child)
+      watch(child, end)
     })
   }
-  watch(child)
+  watch(child, before)
   const stop = async () => {
     stopping = true
     if (child.exitCode !== null || child.signalCode !== null) return

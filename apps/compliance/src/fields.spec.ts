@@ -6,7 +6,7 @@ import { EntryFilters, EntryQuery } from './trail/query.js'
 
 const ID = '01890a5d-ac96-774b-bcce-b302099a8057'
 const UNKNOWN_TIMES = ['0000-01-01T00:00:00Z', '2026-01-01T00:00:00+23:59', '2026-01-01T00:00:00-16:00']
-const UNSTORABLE = ['\0', 'a\0b', '\ud800', 'a\udc00']
+const UNSTORABLE = ['\0', 'a\0b', 'a\x1bb', 'a\x7f', '\ud800', 'a\udc00']
 
 test.each(UNKNOWN_TIMES)(
   'no filter, hold or cursor takes the time %s, which the database does not know',
@@ -25,6 +25,20 @@ test.each(UNSTORABLE)('no filter or hold takes the text %j, which the database c
   expect(AuditEventSearch.safeParse({ agent: text }).success).toBe(false)
   expect(NewHold.safeParse({ subject: text, reason: 'Matter 7' }).success).toBe(false)
 })
+
+test.each(UNSTORABLE)(
+  'no hold, filter or search takes %j in a patient or a reason, and each names the field',
+  (text) => {
+    const refusals = [
+      NewHold.safeParse({ patient: text, reason: 'Matter 7' }),
+      EntryFilters.safeParse({ patient: text }),
+      AuditEventSearch.safeParse({ patient: text }),
+      NewHold.safeParse({ patient: 'P-1', reason: `Matter ${text} 7` }),
+    ].map(({ error }) => error?.issues.map(({ path, message }) => [...path, message].join(': ')))
+    const detail = 'must not hold control characters'
+    expect(refusals).toEqual([...Array(3).fill([`patient: ${detail}`]), [`reason: ${detail}`]])
+  },
+)
 
 test('takes characters outside of the first plane, and zones that there are', () => {
   const filters = { actor: '\u{1F600}', from: '2026-01-01T00:00:00.123456+14:00' }

@@ -1,8 +1,15 @@
 import { z } from 'zod'
 import { noCardNumber } from '#libs/platform'
 
-/** PostgreSQL holds no NUL in text (datatype-character), and UTF-8 no half of a surrogate pair (RFC 3629 3). */
-const isStorable = (text: string): boolean => !text.includes('\0') && !/\p{Surrogate}/u.test(text)
+/** No control characters, which a reader does not see, and no half of a surrogate pair (RFC 3629 3). */
+export const withoutControls = [/^[^\p{Cc}\p{Cs}]*$/u, 'must not hold control characters'] as const
+
+/** A patient's own identifier: one that holds a character nobody sees would name nobody. */
+export const patientIdentifier = z
+  .string()
+  .min(1)
+  .max(128)
+  .regex(...withoutControls)
 
 /** What somebody looks for by its name. Whoever looks leaves it in the log, which forgets nothing. */
 export const identifier = z
@@ -10,7 +17,7 @@ export const identifier = z
   .min(1)
   .max(128)
   .refine(...noCardNumber)
-  .refine(isStorable, 'must not hold NUL or half a character')
+  .regex(...withoutControls)
 
 /** PostgreSQL knows no year 0 and no zone of 16 hours or more; RFC 3339 can write both. */
 const isKnown = (text: string): boolean => !/^0000|[+-](?:1[6-9]|2\d):\d\d$/.test(text)

@@ -28,6 +28,11 @@ const invalid = (detail: string, parameters: string) =>
 
 const nothingShown = () => invalid('Send an access token: Authorization: Bearer <token>', '')
 const invalidToken = () => invalid('The access token is not valid', ', error="invalid_token"')
+const wrongCertificate = (shown: string | undefined) =>
+  invalid(
+    `The access token is bound to a client certificate: ${shown ? 'this is another one' : 'none was shown'}`,
+    ', error="invalid_token"',
+  )
 const invalidKey = () => invalid('The API key is not valid', '')
 const twoShown = () => invalid('Send an access token or an API key, not both', ', error="invalid_request"')
 
@@ -75,7 +80,7 @@ export class AccessGuard extends AuthGuard('jwt') {
     const known = token && this.credentials.tokens.get(token, Date.now())
     const verified = known || (await this.verify(context, token))
     const shown = certificateOf(request, this.credentials.proxies)
-    if (isBoundElsewhere(verified.certificate, shown)) throw invalidToken()
+    if (isBoundElsewhere(verified.certificate, shown)) throw wrongCertificate(shown)
     return verified.principal
   }
 

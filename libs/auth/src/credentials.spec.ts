@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { request as httpsRequest } from 'node:https'
+import { text } from 'node:stream/consumers'
 import { Controller, Get, Module } from '@nestjs/common'
 import { OAuth2Server } from 'oauth2-mock-server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -151,12 +152,13 @@ describe.skipIf(!hasOpenssl)('a token that is bound to a certificate (RFC 8705)'
   })
 
   /** Over a new TLS connection, with the certificate of `name` if any. */
-  const knockAs = (
+  const knockAs = async (...knocking: Parameters<typeof answerTo>) => (await answerTo(...knocking)).status
+  const answerTo = (
     name: 'clinic' | 'other' | undefined,
     token: string,
     headers: Record<string, string> = {},
   ) =>
-    new Promise<number>((resolve, reject) => {
+    new Promise<{ status: number; body: string }>((resolve, reject) => {
       const shown = name && {
         cert: readFileSync(certificates[name].cert),
         key: readFileSync(certificates[name].key),
@@ -164,8 +166,8 @@ describe.skipIf(!hasOpenssl)('a token that is bound to a certificate (RFC 8705)'
       const url = new URL('/guarded', service.url)
       const options = { ...shown, ca: readFileSync(authority.cert), agent: false as const }
       httpsRequest(url, { ...options, headers: { ...bearer(token), ...headers } }, (response) => {
-        response.resume()
-        resolve(response.statusCode ?? 0)
+        const { statusCode: status = 0 } = response
+        text(response).then((body) => resolve({ status, body }), reject)
       })
         .on('error', reject)
         .end()
@@ -179,6 +181,12 @@ describe.skipIf(!hasOpenssl)('a token that is bound to a certificate (RFC 8705)'
     expect(await knockAs(undefined, token)).toBe(401)
     expect(await knockAs('clinic', token)).toBe(200)
     expect(await knockAs('other', await ours.token({ scopes: ['data:read'] }))).toBe(200)
+  })
+
+  test('says that the certificate is what was missing, or another', async () => {
+    const token = await boundTo('clinic')
+    expect((await answerTo(undefined, token)).body).toContain('bound to a client certificate: none was shown')
+    expect((await answerTo('other', token)).body).toContain('bound to a client certificate: this is another')
   })
 
   test('a header says nothing where no proxy is trusted', async () => {

@@ -8,6 +8,7 @@ import { withoutRedaction } from './logger.js'
 import { httpDuration } from './metrics.js'
 import type { Readiness } from './operations.js'
 import { sendProblem, toProblem } from './problem.filter.js'
+import { type ProblemError, problems } from './problem.js'
 import { rememberRoutes } from './routes.js'
 import { closeSpan, openSpan, SpanKind } from './tracing.js'
 
@@ -82,6 +83,17 @@ export const timesOf = ({ HEADERS_TIMEOUT_MS, BODY_TIMEOUT_MS }: HttpConfig) => 
 const requiresCertificate = ({ TLS_CLIENT_CA, TLS_CLIENT_AUTH }: HttpConfig) =>
   TLS_CLIENT_CA !== undefined && TLS_CLIENT_AUTH === 'required'
 
+/** What is wrong with a compressed body: none is unpacked here (RFC 9110 15.5.16), as a small one may hold gigabytes. */
+function encodingDefect({ headers }: FastifyRequest): ProblemError | undefined {
+  const encoding = headers['content-encoding']
+  if (encoding === undefined || /^(?:identity)?$/i.test(encoding)) return undefined
+  const name = /^[\w!#$%&'*+.^`|~, -]{1,64}$/.test(encoding) ? ` ${encoding}` : ''
+  return problems.unsupportedMediaType({
+    detail: `The Content-Encoding${name} is not supported: send the body as it is`,
+    headers: { 'accept-encoding': 'identity' },
+  })
+}
+
 /** The span of a request, by route pattern (never URL); those of probes are of no use. */
 function traceRequest({ method, routeOptions }: FastifyRequest, context: Correlation): void {
   const route = routeOptions.url ?? 'unmatched'
@@ -102,6 +114,7 @@ export function installHttp(fastify: FastifyInstance, options: HttpOptions): voi
   })
   fastify.addHook('onRequestAbort', async (request) => closeSpan(request.correlation.span))
   fastify.addHook('onRequest', (request, _reply, done) => done(nulDefect(request.url)))
+  fastify.addHook('onRequest', (request, _reply, done) => done(encodingDefect(request)))
   limitConnections(fastify, timesOf(config), requiresCertificate(config))
   // The body parser resumes in the socket's context: enter the request's again.
   fastify.addHook('preValidation', (request, _reply, done) => withCorrelation(request.correlation, done))

@@ -73,6 +73,23 @@ describe('a service', () => {
     expect(await response.json()).toEqual({ text: 'ok', greeting: 'hello', correlation: id })
   })
 
+  test.each(['gzip', 'br', 'gzip, identity'])(
+    'refuses a body in the encoding %s by its name',
+    async (encoding) => {
+      const headers = { 'content-type': 'application/json', 'content-encoding': encoding }
+      const response = await fetch(`${service.url}/notes`, { method: 'POST', body: '{"text":"a"}', headers })
+      expect(response.status).toBe(415)
+      expect(response.headers.get('accept-encoding')).toBe('identity')
+      expect(await response.json()).toMatchObject({ detail: expect.stringContaining(encoding) })
+    },
+  )
+
+  test('takes a body in the encoding identity', async () => {
+    const headers = { 'content-type': 'application/json', 'content-encoding': 'identity' }
+    const response = await fetch(`${service.url}/notes`, { method: 'POST', body: '{"text":"a"}', headers })
+    expect(response.status).toBe(201)
+  })
+
   test.each([
     ['a missing field', '{}', 400, '/text'],
     ['a long field', '{"text":"123456"}', 400, '/text'],

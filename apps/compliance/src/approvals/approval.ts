@@ -1,12 +1,18 @@
 import { z } from 'zod'
 import type { Principal } from '#libs/auth'
+import { withoutControls } from '../fields.js'
 
 /** Acts that one person asks for and another must agree to. */
 export const APPROVAL_KINDS = ['retention.drop', 'legal-hold.release', 'patient.erasure'] as const
 export type ApprovalKind = (typeof APPROVAL_KINDS)[number]
 
 /** Why an act is wanted: sealed when it is stored. It should name the file of the matter, not the person. */
-export const Reason = z.string().trim().min(3).max(500)
+export const Reason = z
+  .string()
+  .trim()
+  .min(3)
+  .max(500)
+  .regex(...withoutControls)
 
 const Person = z.strictObject({ issuer: z.string(), subject: z.string(), client_id: z.string() })
 export type Person = z.infer<typeof Person>

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { identifier, instant } from '../fields.js'
+import { identifier, instant, patientIdentifier } from '../fields.js'
 import type { SoughtMany } from '../trail/query.js'
 import { actionsOf } from './balp.js'
 
@@ -31,7 +31,7 @@ export const AuditEventSearch = z
     /** Identifier of a client or a person. */
     agent: identifier.optional(),
     /** The patient's own identifier, or the keyed hash that the events show; in a POST it stands in no URL. */
-    patient: z.string().min(1).max(128).optional(),
+    patient: patientIdentifier.optional(),
     action: z.enum(['C', 'R', 'U', 'D', 'E']).optional(),
     outcome: z.enum(['0', '4', '8', '12']).optional(),
     /** `urn:vigil:audit-action|PHI_ACCESS`, or the code alone. */

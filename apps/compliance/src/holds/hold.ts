@@ -1,10 +1,8 @@
 import { z } from 'zod'
 import { Reason } from '../approvals/approval.js'
-import { identifier, instant } from '../fields.js'
+import { identifier, instant, patientIdentifier } from '../fields.js'
 
 export const RETENTION_CLASSES = ['phi', 'payment', 'default'] as const
-
-const text = z.string().min(1).max(128)
 
 const Period = z
   .strictObject({
@@ -24,7 +22,7 @@ const Period = z
 export const NewHold = z
   .strictObject({
     /** The patient's own identifier; only its keyed hash is kept. */
-    patient: text.optional(),
+    patient: patientIdentifier.optional(),
     subject: identifier.optional(),
     correlation_id: z.uuid().optional(),
     period: Period.optional(),

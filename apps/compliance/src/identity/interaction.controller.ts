@@ -21,12 +21,15 @@ import { RESOURCE } from './resource.js'
 import { enrolment } from './second-factor.js'
 import type { Outcome, Step } from './sign-in.js'
 
+/** What is too long is wrong like any other: it counts as nothing, which never matches. */
+const short = (max: number) => z.string().max(max).optional().catch('')
+
 const Fields = z.object({
   csrf: z.string().max(128),
-  email: z.string().max(254).optional(),
-  password: z.string().max(256).optional(),
-  enrol: z.string().max(8).optional(),
-  code: z.string().max(64).optional(),
+  email: short(254),
+  password: short(256),
+  enrol: short(8),
+  code: short(64),
   answer: z.enum(['allow', 'deny']).optional(),
 })
 type Fields = z.infer<typeof Fields>

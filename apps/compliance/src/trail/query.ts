@@ -1,15 +1,13 @@
 import { z } from 'zod'
 import { AuditEntry } from '#libs/audit'
-import { identifier, instant } from '../fields.js'
-
-const text = z.string().min(1).max(128)
+import { identifier, instant, patientIdentifier } from '../fields.js'
 
 const Filters = z.strictObject({
   actor: identifier.optional(),
   action: AuditEntry.shape.action.optional(),
   subject: identifier.optional(),
   /** The patient's own identifier: hashed before it is looked up, stored and logged nowhere. */
-  patient: text.optional(),
+  patient: patientIdentifier.optional(),
   correlation_id: z.uuid().optional(),
   outcome: AuditEntry.shape.outcome.optional(),
   service: AuditEntry.shape.service.optional(),
