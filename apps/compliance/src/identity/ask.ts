@@ -7,12 +7,18 @@ import type Provider from 'oidc-provider'
 interface Asking {
   /** `x5t#S256` of the client certificate of the connection (RFC 8705 3.1). */
   certificate?: string
+  /** Whether a certificate was asked for that the connection does not have. */
+  lacksCertificate?: boolean
   failure?: Error
 }
 
 const asking = new AsyncLocalStorage<Asking>()
 
-export const certificateAtHand = (): string | undefined => asking.getStore()?.certificate
+export function certificateAtHand(): string | undefined {
+  const current = asking.getStore()
+  if (current && current.certificate === undefined) current.lacksCertificate = true
+  return current?.certificate
+}
 
 /** Keeps what the provider would answer with `server_error`, for whoever asked. */
 export function reportFailures(provider: Provider): void {
@@ -26,6 +32,7 @@ export interface ProviderAnswer {
   status: number
   headers: Record<string, string | string[]>
   body: string
+  lacksCertificate?: boolean
 }
 
 export interface ProviderRequest {
@@ -78,6 +85,7 @@ export async function ask(
     status: response.statusCode,
     headers: response.headers as ProviderAnswer['headers'],
     body: response.payload,
+    lacksCertificate: state.lacksCertificate ?? false,
   }
 }
 

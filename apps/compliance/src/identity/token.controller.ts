@@ -18,6 +18,13 @@ interface TokenResponse {
   id_token?: string
 }
 
+const NO_CERTIFICATE = 'The client is bound to a certificate (RFC 8705): none was shown'
+
+const reasonOf = (
+  { lacksCertificate }: ProviderAnswer,
+  { error, error_description }: { error: string; error_description?: string },
+): string => (error === 'invalid_grant' && lacksCertificate ? NO_CERTIFICATE : (error_description ?? error))
+
 function tokenProblem(error: TokenError, description: string): ProblemError {
   const extensions = { error, error_description: description }
   if (error !== 'invalid_client') return problems.invalidRequest({ detail: description, extensions })
@@ -44,7 +51,7 @@ export class TokenController {
     const answer = await this.put(request, parsed.form, authorization)
     const content = JSON.parse(answer.body) as TokenResponse & { error: string; error_description?: string }
     if (answer.status !== 200)
-      return this.refuse(parsed.claimedClient, content.error, content.error_description ?? content.error)
+      return this.refuse(parsed.claimedClient, content.error, reasonOf(answer, content))
     await this.recordIssue(content, parsed.form.grant_type!)
     return content
   }
