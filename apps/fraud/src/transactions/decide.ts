@@ -1,24 +1,10 @@
-import type { Duplex } from 'node:stream'
 import type pg from 'pg'
-import type { Logger } from 'pino'
-import { Counter, Histogram } from 'prom-client'
-import type { Actor, Principal } from '#libs/auth'
-import { type Guard, GuardError, type RunnableModel } from '#libs/inference'
-import {
-  type Correlation,
-  correlation,
-  inSpan,
-  inTransaction,
-  isUnavailable,
-  metrics,
-  newId,
-  problems,
-  sqlState,
-  withCorrelation,
-} from '#libs/platform'
+import type { Principal } from '#libs/auth'
+import { type Guard, GuardError } from '#libs/inference'
+import { correlation, inSpan, inTransaction, isUnavailable, problems, withCorrelation } from '#libs/platform'
 import { accountRecord } from '../features/account.js'
 import { factsOf } from '../features/facts.js'
-import { computeFeatures, FEATURES, type Features } from '../features/features.js'
+import { FEATURES } from '../features/features.js'
 import { DIMENSIONS, keysOf, Ledger, nameOf } from '../features/ledger.js'
 import {
   compactAccounts,
@@ -29,13 +15,10 @@ import {
   writeTiles,
 } from '../features/state.sql.js'
 import { rebuildWindows } from '../history/rebuild.js'
-import { type Policy, ruleHits } from '../policy/policy.js'
-import { type Score, score } from '../scoring/score.js'
 import type { Decision } from './answer.js'
-import { Batcher, type BatchLimits, type Ended } from './batcher.js'
+import { Batcher, type Ended } from './batcher.js'
+import { composeAll } from './compose.js'
 import {
-  type Arrival,
-  type Decided,
   featureSetOf,
   findDecisions,
   type Reservation,
@@ -43,44 +26,11 @@ import {
   type StoredDecision,
   storeDecisions,
 } from './decide.sql.js'
-import { decisionOf, entryOf } from './decision.js'
-import { pack, withFeatures, withoutFeatures } from './snapshot.js'
+import { inLane, together } from './lane.js'
+import { decisions, lockWait, timed } from './measures.js'
+import { withFeatures } from './snapshot.js'
 import { fingerprint, type Transaction } from './transaction.js'
-
-const decisions = new Counter({
-  name: 'fraud_decisions_total',
-  help: 'Payments decided, by outcome',
-  labelNames: ['decision', 'degraded'],
-  registers: [metrics],
-})
-const steps = new Histogram({
-  name: 'fraud_step_duration_seconds',
-  help: 'Time of each step of a batch of decisions in seconds',
-  labelNames: ['step'],
-  buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1],
-  registers: [metrics],
-})
-
-const lockWait = new Histogram({
-  name: 'fraud_lock_wait_seconds',
-  help: 'Time until a batch of decisions holds the ids and accounts of its payments, in seconds',
-  buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 10],
-  registers: [metrics],
-})
-
-/** What deciding needs. */
-export interface DeskParts {
-  /** For everything but decisions. */
-  pool: pg.Pool
-  /** Connections of decisions alone, in pipeline mode; at least as many as lanes. */
-  lanes: pg.Pool
-  /** Around every transaction of decisions; its signal cuts the connection. Without one it may take any time. */
-  guard?: Pick<Guard, 'run'>
-  model: RunnableModel
-  policy: Policy
-  logger: Logger
-  limits: BatchLimits
-}
+import type { DeskParts, Waiting, Work } from './work.js'
 
 /** Where payments are decided. */
 export interface Desk extends DeskParts {
@@ -91,22 +41,6 @@ export interface Desk extends DeskParts {
 export interface Answer {
   response: string
   replayed: boolean
-}
-
-/** A payment on its way to a batch. */
-interface Waiting extends Arrival {
-  actor: Actor
-  correlation: Correlation
-  startedAt: number
-}
-
-const timed = async <T>(step: string, work: Promise<T>): Promise<T> => {
-  const end = steps.startTimer({ step })
-  try {
-    return await work
-  } finally {
-    end()
-  }
 }
 
 /** What must be done before anything is decided: window state made where it is missing, the features' names known. */
@@ -165,8 +99,6 @@ function inBatchSpan<T>(batch: readonly Waiting[], work: () => Promise<T>): Prom
   return withCorrelation(first, () => inSpan('decide batch', { attributes, links }, work))
 }
 
-type Work = DeskParts & { featureSet: number; truths: TruthMemory }
-
 const unguarded: Pick<Guard, 'run'> = { run: (work) => work(new AbortController().signal) }
 
 /** What is not recorded must not be acknowledged: without the database there is no decision, not even by rules. */
@@ -219,55 +151,6 @@ async function decideTogether(work: Work, batch: Waiting[], signal: AbortSignal)
       return { result: { response: outcome.response!, replayed: false } }
     return replayed(outcome, waiting)
   })
-}
-
-const IN_FAILED_TRANSACTION = '25P02'
-
-/**
- * Waits for statements that were sent together. Where one fails all behind it fail for that: the cause is thrown, once
- * nothing is under way any more.
- */
-async function together<T extends readonly unknown[]>(
-  statements: readonly [...{ [K in keyof T]: Promise<T[K]> }],
-): Promise<T> {
-  const ends = await Promise.allSettled(statements)
-  const failures = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []))
-  if (failures.length > 0)
-    throw failures.find((failure) => sqlState(failure) !== IN_FAILED_TRANSACTION) ?? failures[0]
-  return ends.map((end) => (end as PromiseFulfilledResult<unknown>).value) as unknown as T
-}
-
-/** Ends a connection without a word: a server that stands still would not hear one. */
-const cut = (client: pg.PoolClient) =>
-  (client as unknown as { connection: { stream: Duplex } }).connection.stream.destroy()
-
-/**
- * Runs work in a transaction. Statements of a connection in pipeline mode need not wait for each other. When the signal
- * is aborted the connection is cut.
- */
-async function inLane<T>(
-  pool: pg.Pool,
-  signal: AbortSignal,
-  work: (client: pg.PoolClient) => Promise<T>,
-): Promise<T> {
-  const client = await pool.connect()
-  const giveUp = () => cut(client)
-  let broken: Error | undefined
-  try {
-    signal.throwIfAborted()
-    signal.addEventListener('abort', giveUp)
-    const [, result] = await together([client.query('BEGIN'), work(client)])
-    await timed('commit', client.query('COMMIT'))
-    return result
-  } catch (error) {
-    await client.query('ROLLBACK').catch((failure: Error) => {
-      broken = failure
-    })
-    throw error
-  } finally {
-    signal.removeEventListener('abort', giveUp)
-    client.release(broken)
-  }
 }
 
 /** What stands under an id after the batch; with `answer` where it was decided in it. */
@@ -336,67 +219,5 @@ function openAccounts(ledger: Ledger, mine: readonly Waiting[], { accounts }: Re
       .filter((waiting) => waiting.tenant === tenant && waiting.transaction.user_id === id)
       .reduce((bytes, { record }) => bytes + record.length, 0)
     ledger.open(tenant, id, { recent: recent.subarray(0, recent.length - added), past })
-  }
-}
-
-/** The model's scores, or why there are none: then the rules decide alone, and the answers say so. */
-async function tryScore(
-  { model, logger }: Work,
-  payments: readonly Features[],
-): Promise<(Score | { failure: string })[]> {
-  try {
-    const explained = (at: number) => ruleHits(payments[at]!).length > 0
-    return await timed('score', score(model, payments, explained))
-  } catch (err) {
-    // That a breaker opened is told once; what it refuses is counted.
-    if (!(err instanceof GuardError) || err.refusal === 'timeout')
-      logger.error(
-        { err, model: `${model.name}/${model.version}` },
-        'the model failed: the rules decide alone',
-      )
-    const failure = err instanceof GuardError ? err.message : 'the model could not be run'
-    return payments.map(() => ({ failure }))
-  }
-}
-
-async function composeAll(work: Work, ledger: Ledger, batch: readonly Waiting[]): Promise<Decided[]> {
-  const features = batch.map(({ tenant, transaction, facts }) => {
-    const windows = ledger.windowsOf(tenant, facts)
-    ledger.add(tenant, facts)
-    return computeFeatures(transaction, windows)
-  })
-  if (batch.length === 0) return []
-  const scores = await tryScore(work, features)
-  return batch.map((waiting, at) => compose(work, waiting, features[at]!, scores[at]!))
-}
-
-function compose(
-  { model, policy, featureSet }: Work,
-  waiting: Waiting,
-  features: Features,
-  scored: Score | { failure: string },
-): Decided {
-  const { tenant, transaction, facts } = waiting
-  const answer = decisionOf(features, {
-    transactionId: transaction.transaction_id,
-    decisionId: newId(),
-    auditEntryId: newId(),
-    correlationId: waiting.correlation.correlationId,
-    policy,
-    scored,
-    scorer: model,
-    elapsed: performance.now() - waiting.startedAt,
-  })
-  return {
-    tenant,
-    transaction,
-    facts,
-    answer,
-    features: pack(features, FEATURES),
-    featureSet,
-    modelDigest: answer.model ? model.digest : null,
-    response: withoutFeatures(answer),
-    audit: entryOf(waiting, answer, model),
-    traceparent: waiting.correlation.traceparent,
   }
 }
